@@ -1,0 +1,402 @@
+/**
+ * @file The device: limits, features and tier of one adapter, the memory of its tensors, and the way that recorded work takes to
+ * its queue. Made from a GPU object, so nothing is global and Node and browser are alike.
+ */
+import { Capture, type RecordedLaunch } from "./capture.ts";
+import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
+import { AdapterError, DeviceError, LimnError, OutOfMemoryError, ShapeError } from "./errors.ts";
+import type { KernelDefinition, Variant } from "./kernel.ts";
+import { PipelineCache } from "./pipeline-cache.ts";
+import { type Allocation, GPUBufferUsageBits, type MemoryCounters, Pool } from "./pool.ts";
+import type { Profiler } from "./profiler.ts";
+import {
+  BindGroupCache,
+  bindingOf,
+  type Command,
+  type CopyCommand,
+  encodeCommands,
+  UniformArena,
+  uniformBytes,
+} from "./recorder.ts";
+import type { Grid } from "./shape.ts";
+import { elementCount, Tensor } from "./tensor.ts";
+import { detectTier, expectTier, matrixFeature, type Precision, storageFor, type Tier } from "./tier.ts";
+
+export interface DeviceOptions {
+  /** Use this adapter; else the GPU object's high-performance one. */
+  readonly adapter?: GPUAdapter;
+  /** Force a tier; it must be one that the adapter can run. */
+  readonly tier?: Tier | undefined;
+  readonly precision?: Precision | undefined;
+  /** Features to do without, to test the paths of lesser adapters. */
+  readonly withhold?: readonly string[];
+  /** Lower limits than the adapter's, to test the same. */
+  readonly limits?: Readonly<Record<string, number>>;
+}
+
+/** Features that limn uses where they are there, each with its reason. */
+const wantedFeatures = [
+  "shader-f16", // storage at half the bandwidth
+  "subgroups", // broadcasts without shared memory
+  "timestamp-query", // the profiler
+  matrixFeature, // tensor cores
+] as const;
+
+/** Limits that limn wants as high as the adapter goes, each with its reason. */
+const wantedLimits = [
+  "maxBufferSize", // weights and VAE maps
+  "maxStorageBufferBindingSize", // fewer row bands
+  "maxComputeWorkgroupStorageSize", // larger tiles
+  "maxComputeInvocationsPerWorkgroup", // larger workgroups
+  "maxComputeWorkgroupSizeX",
+  "maxStorageBuffersPerShaderStage", // kernels with optional operands
+] as const;
+
+/** Work done so far; the host's share of a step is read from differences of these. */
+export interface DeviceCounters {
+  dispatches: number;
+  submits: number;
+  /** Milliseconds spent encoding replays (submit excluded), and the dispatches they held. */
+  replayMillis: number;
+  replayedDispatches: number;
+}
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly info: GPUAdapterInfo;
+  readonly features: ReadonlySet<string>;
+  readonly tier: Tier;
+  /** dtype of activations (and of weights unless a checkpoint says otherwise). */
+  readonly storage: "f32" | "f16";
+  /** Lanes of a subgroup; 0 where subgroups are missing or their size varies. */
+  readonly subgroupSize: number;
+  readonly pipelines: PipelineCache;
+  readonly bindGroups: BindGroupCache;
+  readonly counters: DeviceCounters = { dispatches: 0, submits: 0, replayMillis: 0, replayedDispatches: 0 };
+  /** Set to time every dispatch; see profiler.ts. */
+  profiler: Profiler | undefined;
+  /** Called with every module's output while a trace is on: a tap. */
+  observer: ((name: string, output: Tensor) => void) | undefined;
+
+  readonly #memory: MemoryCounters = { liveBytes: 0, totalBytes: 0, peakBytes: 0 };
+  readonly #livePool: Pool;
+  /** Captures share one pool of their own: a replay may overwrite it, so no ordinary tensor may live there. */
+  readonly #capturePool: Pool;
+  #captures = 0;
+  #recording: (RecordedLaunch | CopyCommand)[] | undefined;
+  readonly #scopes: Allocation[][] = [];
+  #pending: Command[] = [];
+  readonly #uniforms: UniformArena;
+  readonly #placeholder: Allocation;
+  #failure: LimnError | undefined;
+  #closed = false;
+
+  private constructor(gpu: GPUDevice, info: GPUAdapterInfo, tier: Tier, storage: "f32" | "f16") {
+    this.gpu = gpu;
+    this.info = info;
+    this.features = new Set(gpu.features as ReadonlySet<string>);
+    this.tier = tier;
+    this.storage = storage;
+    this.subgroupSize =
+      this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
+    this.pipelines = new PipelineCache(gpu);
+    this.bindGroups = new BindGroupCache(gpu);
+    this.#livePool = new Pool(gpu, this.#memory, (buffer) => this.bindGroups.forget(buffer));
+    this.#capturePool = new Pool(gpu, this.#memory, (buffer) => this.bindGroups.forget(buffer));
+    this.#uniforms = new UniformArena(gpu, 65536);
+    this.#placeholder = this.#livePool.take(256, "placeholder");
+    this.#memory.liveBytes = 0;
+    gpu.addEventListener("uncapturederror", (event) => this.#fail((event as GPUUncapturedErrorEvent).error));
+    void gpu.lost.then((lost) => {
+      if (!this.#closed)
+        this.#failure ??= new DeviceError("DEVICE_LOST", `the GPU device was lost (${lost.reason}): ${lost.message}`, {
+          hint: "run again; if it happens again, try a smaller size or `limn doctor`",
+        });
+    });
+  }
+
+  /** Asks `gpu` for an adapter and a device with what limn can use of it. */
+  static async create(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
+    const adapter = options.adapter ?? (await gpu.requestAdapter({ powerPreference: "high-performance" }));
+    if (!adapter)
+      throw new AdapterError("NO_ADAPTER", "no WebGPU adapter was found", {
+        hint: "run `limn doctor` for the command that installs a driver here",
+      });
+    const withheld = new Set(options.withhold ?? []);
+    const features = wantedFeatures.filter((feature) => adapter.features.has(feature) && !withheld.has(feature));
+    const offered = new Set<string>(features);
+    const tier = options.tier ?? detectTier({ features: offered, info: adapter.info });
+    expectTier(tier, offered);
+    const storage = storageFor(options.precision ?? "auto", tier, offered.has("shader-f16"));
+    const requiredLimits: Record<string, number> = {};
+    for (const name of wantedLimits)
+      requiredLimits[name] = Math.min(adapter.limits[name], options.limits?.[name] ?? Number.POSITIVE_INFINITY);
+    const device = await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
+    return new Device(device, adapter.info, tier, storage);
+  }
+
+  get limits(): GPUSupportedLimits {
+    return this.gpu.limits;
+  }
+
+  get memory(): Readonly<MemoryCounters> {
+    return this.#memory;
+  }
+
+  /** The error that ended this device's usefulness, if any. */
+  get failure(): LimnError | undefined {
+    return this.#failure;
+  }
+
+  /** A tensor whose contents are undefined: its memory may have been another's. */
+  empty(shape: readonly number[], dtype: DType = this.storage, label = "tensor"): Tensor {
+    const bytes = Math.max(16, elementCount(shape) * bytesPerElement[dtype]);
+    const pool = this.#recording ? this.#capturePool : this.#livePool;
+    const allocation = pool.take(bytes, label);
+    this.#scopes.at(-1)?.push(allocation);
+    return new Tensor(this, allocation, [...shape], dtype);
+  }
+
+  /** A tensor with `data`: Float32Array becomes f32, or f16 when asked; Uint16Array is f16 bits; Uint32Array is u32. */
+  upload(data: Float32Array | Uint16Array | Uint32Array, shape: readonly number[], dtype?: DType, label = "upload"): Tensor {
+    const type = dtype ?? (data instanceof Float32Array ? "f32" : data instanceof Uint16Array ? "f16" : "u32");
+    if (data.length !== elementCount(shape))
+      throw new ShapeError(`upload: ${data.length} values for the shape [${shape.join(", ")}] of ${elementCount(shape)}`);
+    if (this.#recording)
+      throw new LimnError("UPLOAD_IN_CAPTURE", "upload: a capture records work, not data - make the tensor before it");
+    const tensor = this.empty(shape, type, label);
+    this.write(tensor, data);
+    return tensor;
+  }
+
+  /** Overwrites a tensor's elements, after all work recorded so far. */
+  write(tensor: Tensor, data: Float32Array | Uint16Array | Uint32Array): void {
+    // writeBuffer overtakes commands that are not submitted yet, and they may still read this memory.
+    this.flush();
+    const words = tensor.dtype === "f16" && data instanceof Float32Array ? f32ToF16(data) : data;
+    const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    const padded = bytes.byteLength % 4 === 0 ? bytes : new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
+    if (padded !== bytes) padded.set(bytes);
+    this.gpu.queue.writeBuffer(tensor.buffer.gpu, tensor.offset, padded as Uint8Array<ArrayBuffer>);
+  }
+
+  /** Runs `fn` and frees every tensor made inside, except those it returns (a tensor, or an array or record of them). */
+  scope<T>(fn: () => T): T {
+    const made: Allocation[] = [];
+    this.#scopes.push(made);
+    let result: T | undefined;
+    try {
+      result = fn();
+      if (result instanceof Promise)
+        throw new LimnError("ASYNC_SCOPE", "scope: its function must be synchronous, as operations only record");
+      return result;
+    } finally {
+      this.#scopes.pop();
+      const kept = allocationsIn(result);
+      const parent = this.#scopes.at(-1);
+      for (const allocation of made) {
+        if (kept.has(allocation)) parent?.push(allocation);
+        else allocation.pool.release(allocation);
+      }
+    }
+  }
+
+  /** Records what `fn` launches without running it. See capture.ts. */
+  capture<T>(fn: () => T): Capture<T> {
+    if (this.#recording) throw new LimnError("NESTED_CAPTURE", "capture: one is being recorded already");
+    const launches: (RecordedLaunch | CopyCommand)[] = [];
+    const made: Allocation[] = [];
+    this.#recording = launches;
+    this.#scopes.push(made);
+    let result: T | undefined;
+    try {
+      result = fn();
+    } finally {
+      this.#recording = undefined;
+      this.#scopes.pop();
+      const kept = allocationsIn(result);
+      for (const allocation of made) if (!kept.has(allocation)) allocation.pool.release(allocation);
+    }
+    this.#captures++;
+    const kept = [...allocationsIn(result)].filter((allocation) => allocation.pool === this.#capturePool);
+    return new Capture(this, result, launches, kept, () => {
+      if (--this.#captures === 0) this.#capturePool.trim();
+    });
+  }
+
+  /** Adds one dispatch to what is being recorded. Called by Kernel.launch. */
+  record(
+    kernel: KernelDefinition,
+    variant: Variant,
+    tensors: readonly (Tensor | undefined)[],
+    uniforms: Readonly<Record<string, number>>,
+    grid: Grid,
+  ): void {
+    const bindings = tensors.map((tensor) =>
+      tensor ? this.#bind(kernel, tensor) : { buffer: this.#placeholder.buffer, offset: 0, size: 256 },
+    );
+    this.counters.dispatches++;
+    if (this.#recording) {
+      this.#recording.push({ kernel, variant, bindings, uniforms, grid });
+      return;
+    }
+    if (this.#uniforms.full) this.flush();
+    const hasUniforms = kernel.uniformNames.length > 0;
+    const compiled = this.pipelines.compileNow(kernel, variant);
+    const bindGroup = this.bindGroups.get(
+      compiled.layout,
+      bindings,
+      hasUniforms ? this.#uniforms.buffer : undefined,
+      uniformBytes(kernel),
+    );
+    const offsets = hasUniforms ? [this.#uniforms.push(kernel, uniforms)] : [];
+    this.#pending.push({ kernel: compiled, bindGroup, offsets, x: grid[0], y: grid[1] ?? 1, z: grid[2] ?? 1 });
+  }
+
+  /** Records a copy of `source`'s bytes into `target`, which has as many. */
+  copy(source: Tensor, target: Tensor): void {
+    if (source.bytes !== target.bytes)
+      throw new ShapeError(`copy: ${source.label} has ${source.bytes} bytes, ${target.label} ${target.bytes}`);
+    const command = {
+      source: source.buffer.gpu,
+      sourceOffset: source.offset,
+      target: target.buffer.gpu,
+      targetOffset: target.offset,
+      bytes: Math.ceil(source.bytes / 4) * 4,
+    };
+    (this.#recording ?? this.#pending).push(command);
+  }
+
+  /** Submits what was recorded so far. */
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    const commands = this.#pending;
+    this.#pending = [];
+    this.#uniforms.upload();
+    this.#uniforms.reset();
+    this.#submit(commands);
+  }
+
+  /** Submits a capture's commands, after what was recorded so far. */
+  replay(commands: readonly Command[]): void {
+    this.flush();
+    this.counters.dispatches += commands.length;
+    this.#submit(commands, true);
+  }
+
+  /** Waits until the GPU has done all submitted work. Throws when the device has failed. */
+  async idle(): Promise<void> {
+    this.flush();
+    await this.gpu.queue.onSubmittedWorkDone();
+    this.check();
+  }
+
+  /** Throws the first error that the GPU reported, if any: nothing computed after it can be trusted. */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** The bytes of a tensor, after all work recorded so far. */
+  async readBytes(tensor: Tensor): Promise<ArrayBuffer> {
+    this.flush();
+    this.check();
+    const bytes = Math.ceil(tensor.bytes / 4) * 4;
+    const staging = this.gpu.createBuffer({
+      label: "read-back",
+      size: Math.max(4, bytes),
+      usage: GPUBufferUsageBits.MAP_READ | GPUBufferUsageBits.COPY_DST,
+    });
+    try {
+      const encoder = this.gpu.createCommandEncoder();
+      encoder.copyBufferToBuffer(tensor.buffer.gpu, tensor.offset, staging, 0, bytes);
+      this.gpu.queue.submit([encoder.finish()]);
+      await staging.mapAsync(1);
+      this.check();
+      return staging.getMappedRange().slice(0, tensor.bytes);
+    } catch (cause) {
+      // A lost device is noticed here first: only mapAsync rejects.
+      await Promise.resolve();
+      throw (
+        this.#failure ??
+        new DeviceError(
+          "DEVICE_LOST",
+          `reading back ${tensor.label} failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+          { cause },
+        )
+      );
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Gives free memory back to the driver. */
+  trim(): void {
+    this.flush();
+    this.#livePool.trim();
+  }
+
+  /** Ends the device. Tensors of it can't be used any more. */
+  close(): void {
+    this.#closed = true;
+    this.gpu.destroy();
+  }
+
+  #bind(kernel: KernelDefinition, tensor: Tensor) {
+    const binding = bindingOf(tensor);
+    const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = this.limits;
+    if (binding.size > limit) {
+      throw new LimnError(
+        "BINDING_TOO_LARGE",
+        `${kernel.name}: ${tensor.label} takes ${binding.size} bytes, a binding may have ${limit}`,
+        { hint: "make a smaller picture", context: { bytes: binding.size, limit } },
+      );
+    }
+    if (binding.offset % alignment !== 0)
+      throw new ShapeError(
+        `${kernel.name}: ${tensor.label} begins at byte ${binding.offset}, which is no multiple of ${alignment}`,
+      );
+    return binding;
+  }
+
+  #submit(commands: readonly Command[], replay = false): void {
+    this.check();
+    this.counters.submits++;
+    if (this.profiler) {
+      this.profiler.run(commands);
+      return;
+    }
+    const start = performance.now();
+    const encoder = this.gpu.createCommandEncoder();
+    encodeCommands(encoder, commands);
+    const buffer = encoder.finish();
+    if (replay) {
+      this.counters.replayMillis += performance.now() - start;
+      this.counters.replayedDispatches += commands.length;
+    }
+    this.gpu.queue.submit([buffer]);
+  }
+
+  #fail(error: GPUError): void {
+    const message = error.message.split("\n")[0] ?? "";
+    // The classes are globals of a host environment, so the name decides.
+    const memory = error.constructor.name === "GPUOutOfMemoryError" || /out of memory/i.test(message);
+    this.#failure ??= memory
+      ? new OutOfMemoryError("GPU_OUT_OF_MEMORY", `the GPU has no memory left: ${message}`, {
+          hint: "make a smaller picture, or close what else uses the GPU",
+          context: { ...this.#memory },
+        })
+      : new DeviceError("GPU_ERROR", `the GPU reported an error: ${message}`, {
+          hint: "this is a bug of limn or of the driver; run with --debug and report it",
+          context: { message: error.message },
+        });
+  }
+}
+
+/** The memory behind every tensor in a result: a tensor, or arrays and plain records of them. */
+function allocationsIn(value: unknown, found = new Set<Allocation>()): Set<Allocation> {
+  if (value instanceof Tensor) found.add(value.allocation);
+  else if (Array.isArray(value)) for (const item of value) allocationsIn(item, found);
+  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) allocationsIn(item, found);
+  return found;
+}

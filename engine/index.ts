@@ -1,0 +1,20 @@
+export { Capture } from "./capture.ts";
+export { Device, type DeviceCounters, type DeviceOptions } from "./device.ts";
+export { bytesPerElement, type DType, f16ToF32, f32ToF16, fromF16Bits, toF16Bits } from "./dtype.ts";
+export * from "./errors.ts";
+export {
+  type BufferSpec,
+  defineKernel,
+  defineSnippet,
+  Kernel,
+  KernelDefinition,
+  type KernelSpec,
+  type Snippet,
+  type Variant,
+} from "./kernel.ts";
+export type { MemoryCounters } from "./pool.ts";
+export { writeModule } from "./preamble.ts";
+export { Profiler, type Timing } from "./profiler.ts";
+export { describe, expectSameShape, expectShape, foldGroups, type Grid, perElement } from "./shape.ts";
+export { elementCount, Tensor } from "./tensor.ts";
+export { detectTier, matrixFeature, type Precision, type Tier, tiers } from "./tier.ts";

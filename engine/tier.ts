@@ -1,0 +1,53 @@
+/** @file Tiers: what an adapter can do decides which rung of a kernel's ladder runs on it. */
+import { AdapterError } from "./errors.ts";
+
+/**
+ * matrix: subgroup matrices (tensor cores). f16: 16-bit arithmetic and storage. f32: everything else that is a GPU.
+ * software: a driver that runs shaders on the CPU (lavapipe, SwiftShader, WARP), where shared memory and barriers are slow.
+ */
+export type Tier = "matrix" | "f16" | "f32" | "software";
+
+export const tiers: readonly Tier[] = ["matrix", "f16", "f32", "software"];
+
+export type Precision = "auto" | "f32" | "f16";
+
+export const matrixFeature = "chromium-experimental-subgroup-matrix";
+
+/** The best tier that this adapter can run. */
+export function detectTier(adapter: { readonly features: { has(name: string): boolean }; readonly info: GPUAdapterInfo }): Tier {
+  if (
+    adapter.info.isFallbackAdapter ||
+    /llvmpipe|swiftshader|basic render|warp/i.test(`${adapter.info.device} ${adapter.info.description}`)
+  )
+    return "software";
+  if (adapter.features.has(matrixFeature) && adapter.features.has("shader-f16")) return "matrix";
+  return adapter.features.has("shader-f16") ? "f16" : "f32";
+}
+
+/** Fails when the adapter lacks what a forced tier needs. */
+export function expectTier(tier: Tier, features: { has(name: string): boolean }): void {
+  const needs: Record<Tier, readonly string[]> = {
+    matrix: [matrixFeature, "shader-f16", "subgroups"],
+    f16: ["shader-f16"],
+    f32: [],
+    software: [],
+  };
+  const missing = needs[tier].filter((feature) => !features.has(feature));
+  if (missing.length > 0) {
+    throw new AdapterError("TIER_UNSUPPORTED", `tier ${tier} needs ${missing.join(" and ")}, which this adapter does not offer`, {
+      hint: "leave --tier out, or choose one that `limn doctor` lists",
+      context: { tier, missing },
+    });
+  }
+}
+
+/** Storage of activations and weights. Software adapters gain nothing from f16, so there `auto` means f32. */
+export function storageFor(precision: Precision, tier: Tier, hasF16: boolean): "f32" | "f16" {
+  if (precision === "f16" && !hasF16) {
+    throw new AdapterError("F16_UNSUPPORTED", "--precision f16 needs the feature shader-f16, which this adapter does not offer", {
+      hint: "use --precision f32",
+    });
+  }
+  if (precision !== "auto") return precision;
+  return hasF16 && tier !== "software" && tier !== "f32" ? "f16" : "f32";
+}
