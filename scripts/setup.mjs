@@ -96,7 +96,9 @@ async function findAdapter() {
   const system = thisSystem();
   let found = probe();
   if (found.code === "NO_ADAPTER" || dryRun) {
-    const plan = aptPlan(system);
+    // Where a variable hides the drivers there are, another one would stay hidden too.
+    const hidden = !dryRun && ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].some((name) => process.env[name]);
+    const plan = hidden ? undefined : aptPlan(system);
     if (dryRun) {
       for (const step of plan?.steps ?? []) say(`would run: ${step.say}`);
       if (!plan) say("would install nothing: not Debian or Ubuntu, or not root");
