@@ -1,0 +1,22 @@
+/** @file What `limn trace` walks: recorded tensors, and cases that compute the same tensor ours. */
+
+/** A cases file, whatever it was read with. */
+export interface RecordedTensors {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Every tensor's name and shape. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** The values of one tensor, row-major, as float32. */
+  read(name: string): Promise<Float32Array>;
+}
+
+/** One recorded tensor that we can compute. */
+export interface TraceCase {
+  readonly name: string;
+  run(): Promise<Float32Array>;
+}
+
+/** Cases of a file, and the recorded results that limn can't compute (yet). Inputs are in neither. */
+export interface TraceCases {
+  readonly cases: readonly TraceCase[];
+  readonly skipped: readonly string[];
+}
