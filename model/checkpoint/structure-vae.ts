@@ -1,0 +1,56 @@
+/** @file The autoencoder's levels, read from names and shapes (names: CompVis `ldm/modules/diffusionmodules/model.py`). */
+import { ModelFileError } from "../../engine/errors.ts";
+import type { VaeConfig } from "./config.ts";
+import type { Section } from "./config-metadata.ts";
+import type { SafetensorsFile } from "./safetensors.ts";
+import { countOf, dim } from "./shapes.ts";
+
+/** In a whole checkpoint, in a VAE file, and as some tools write one. */
+const prefixes = ["first_stage_model", "", "vae"];
+
+/** Tensor name below a prefix that may be empty. */
+export function below(prefix: string, name: string): string {
+  return prefix === "" ? name : `${prefix}.${name}`;
+}
+
+/**
+ * Reads the VAE of a checkpoint or of a file of its own.
+ * @param scaleFactor the family's, where the file states none
+ * @throws ModelFileError MODEL_INCOMPLETE, MODEL_UNSUPPORTED, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA
+ */
+export function readVae(file: SafetensorsFile, scaleFactor: number, stated: Section): VaeConfig {
+  const prefix = prefixes.find((start) => file.tensors.has(below(start, "decoder.conv_in.weight")));
+  if (prefix === undefined) {
+    throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no VAE in the original layout (decoder.conv_in.weight)`, {
+      hint: "pass a VAE file with --vae, in the original (not the diffusers) layout",
+      context: { file: file.source.name },
+    });
+  }
+  if (file.tensors.has(below(prefix, "decoder.up_blocks.0.resnets.0.norm1.weight"))) {
+    throw new ModelFileError("MODEL_UNSUPPORTED", `${file.source.name}: this is a VAE in the diffusers layout`, {
+      hint: "get the single-file version in the original layout",
+      context: { file: file.source.name },
+    });
+  }
+  const at = (name: string): string => below(prefix, name);
+  const ch = dim(file, at("decoder.conv_out.weight"), 4, 1);
+  const levels = countOf(file, (level) => at(`decoder.up.${level}.block.0.conv1.weight`));
+  const chMult = Array.from(
+    { length: levels },
+    (_, level) => dim(file, at(`decoder.up.${level}.block.0.conv1.weight`), 4, 0) / ch,
+  );
+  const numResBlocks = countOf(file, (block) => at(`decoder.up.0.block.${block}.conv1.weight`)) - 1;
+  const zChannels = dim(file, at("decoder.conv_in.weight"), 4, 1);
+  stated.agree({ ch, ch_mult: chMult, num_res_blocks: numResBlocks, z_channels: zChannels });
+  return {
+    prefix,
+    ch,
+    chMult,
+    numResBlocks,
+    zChannels,
+    factor: 2 ** (levels - 1),
+    scaleFactor: stated.number("scale_factor", 1e-6, 1e6) ?? scaleFactor,
+    normGroups: stated.integer("norm_groups", 1, 65_536) ?? 32,
+    hasEncoder: file.tensors.has(at("encoder.conv_in.weight")),
+  };
+}
