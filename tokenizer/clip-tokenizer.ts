@@ -1,0 +1,81 @@
+import { decodeSymbol, encodePiece } from "./bpe.ts";
+import { clean } from "./clean.ts";
+import { splitPieces } from "./pieces.ts";
+import { endToken, startToken, vocabulary } from "./vocabulary.ts";
+
+/** Longest prompt, in bytes of UTF-8. */
+export const maxPromptBytes = 65_536;
+
+export interface SequenceOptions {
+  /** Tokens of the text encoder's context, start and end included. Default 77. */
+  readonly length?: number;
+  /** What follows the end token: itself ("end": SD 1.x and the first encoder of SDXL) or 0 ("zero": OpenCLIP, SD 2.x and SDXL's second). */
+  readonly pad?: "end" | "zero";
+}
+
+/** The prompt was longer than the tokenizer takes. */
+export class PromptTooLongError extends RangeError {
+  override readonly name = "PromptTooLongError";
+  readonly code = "PROMPT_TOO_LONG";
+}
+
+/**
+ * The tokenizer of CLIP (Radford et al. 2021), shared by every text encoder of Stable Diffusion.
+ * Gives the ids of openai/CLIP `simple_tokenizer.py`, but for two things: `<|startoftext|>` and `<|endoftext|>` typed in a prompt are ordinary
+ * text (as in open_clip), and text in a rarer wrong encoding is not repaired (see mojibake.ts).
+ */
+export class ClipTokenizer {
+  /**
+   * The ids of a text, without start and end, neither cut nor padded. Any string is valid, lone surrogates included.
+   * @throws PromptTooLongError above 64 KiB of UTF-8.
+   */
+  encode(text: string): number[] {
+    checkLength(text);
+    const table = vocabulary();
+    const encoder = new TextEncoder();
+    return splitPieces(clean(text)).flatMap((piece) => encodePiece(encoder.encode(piece), table));
+  }
+
+  /**
+   * The clean text of ids, one space between pieces; start and end tokens are left out. Ids that cut a character in two give U+FFFD.
+   * @throws RangeError for a number that is no id.
+   */
+  decode(ids: ArrayLike<number>): string {
+    const table = vocabulary();
+    const bytes: number[] = [];
+    for (const id of Array.from(ids)) {
+      if (!Number.isInteger(id) || id < 0 || id > endToken) {
+        throw new RangeError(`decode: ${id} is no token id - CLIP's are 0 to ${endToken}`);
+      }
+      if (id < startToken) decodeSymbol(id, table, bytes);
+    }
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes)).trimEnd();
+  }
+
+  /**
+   * What a text encoder reads: `[length]` ids, the start token, as many of `ids` as fit, the end token, padding.
+   * @throws RangeError if `length` has no room for start and end.
+   */
+  sequence(ids: ArrayLike<number>, { length = 77, pad = "end" }: SequenceOptions = {}): Uint32Array {
+    if (!Number.isInteger(length) || length < 2) {
+      throw new RangeError(`sequence: length is ${length}, but the start and end tokens alone are 2; CLIP's context is 77`);
+    }
+    const sequence = new Uint32Array(length).fill(pad === "end" ? endToken : 0);
+    const kept = Math.min(ids.length, length - 2);
+    sequence[0] = startToken;
+    for (let index = 0; index < kept; index++) sequence[index + 1] = ids[index]!;
+    sequence[kept + 1] = endToken;
+    return sequence;
+  }
+}
+
+function checkLength(text: string): void {
+  // UTF-8 has at least as many bytes as the string has units, so a huge string is refused without encoding it.
+  const bytes = text.length > maxPromptBytes ? text.length : new TextEncoder().encode(text).length;
+  if (bytes > maxPromptBytes) {
+    const size = text.length > maxPromptBytes ? `at least ${bytes}` : `${bytes}`;
+    throw new PromptTooLongError(
+      `encode: the prompt has ${size} bytes, the limit is ${maxPromptBytes}; shorten it (an encoder reads 75 tokens)`,
+    );
+  }
+}
