@@ -35,7 +35,9 @@ export function difference(actual: ArrayLike<number>, expected: ArrayLike<number
 export function closeTo(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number, label = "result"): Difference {
   const worst = difference(actual, expected);
   if (!(worst.relative <= tolerance)) {
-    const wrong = Array.from(expected, (value, i) => Math.abs(actual[i]! - value)).filter((error) => !(error <= (tolerance * worst.absolute) / worst.relative)).length;
+    const wrong = Array.from(expected, (value, i) => Math.abs(actual[i]! - value)).filter(
+      (error) => !(error <= (tolerance * worst.absolute) / worst.relative),
+    ).length;
     expect.fail(
       `${label}: element ${worst.index} is ${actual[worst.index]}, expected ${expected[worst.index]}: ` +
         `off by ${worst.relative.toExponential(2)} of max |expected|, allowed ${tolerance.toExponential(1)}; ` +

@@ -24,7 +24,7 @@ Object.assign(globalThis, globals);
 /** Kept for the life of the process: Dawn's objects die with their GPU. */
 const instances = new Map<string, GPU>();
 
-function instance(backend: "any" | "null"): GPU {
+function instance(backend: "real" | "null"): GPU {
   let gpu = instances.get(backend);
   if (!gpu) {
     gpu = create(["enable-dawn-features=allow_unsafe_apis", ...(backend === "null" ? ["backend=null"] : [])]);
@@ -48,7 +48,7 @@ export function createNullDevice(options: DeviceOptions = {}): Promise<Device> {
 
 /** A device on whatever adapter is there, for what needs more than one device. */
 export function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  return Device.create(instance("any"), options);
+  return Device.create(instance("real"), options);
 }
 
 export interface RandomInput {
@@ -143,31 +143,43 @@ class Guards {
   constructor(device: Device) {
     this.#device = device;
     const empty = device.empty.bind(device);
-    device.empty = (shape: readonly number[], dtype: DType = device.storage): Tensor => {
+    device.empty = (shape: readonly number[], dtype: DType = device.storage, label?: string): Tensor => {
       const size = elementCount(shape);
       const spare = guardBytes / bytesPerElement[dtype];
-      const wide = empty([size + spare], dtype);
+      const wide = empty([size + spare], dtype, label);
       const tensor = new Tensor(device, wide.allocation, shape, dtype, wide.offset);
       const end = wide.offset + (size + spare) * bytesPerElement[dtype];
       // The queue's writes run before commands that are recorded but not submitted yet.
       device.flush();
-      device.gpu.queue.writeBuffer(wide.buffer.gpu, wide.offset, new Uint32Array(Math.ceil((end - wide.offset) / 4)).fill(poison));
+      device.gpu.queue.writeBuffer(
+        wide.buffer.gpu,
+        wide.offset,
+        new Uint32Array(Math.ceil((end - wide.offset) / 4)).fill(poison),
+      );
       this.#tails.set(wide.buffer.gpu, { label: tensor.label, begin: wide.offset + tensor.bytes, end });
       return tensor;
+    };
+    // A write from the host covers whole words, so the half word behind an odd number of f16 is no guard any more.
+    const write = device.write.bind(device);
+    device.write = (tensor: Tensor, data: Parameters<typeof write>[1]): void => {
+      const tail = this.#tails.get(tensor.buffer.gpu);
+      if (tail) this.#tails.set(tensor.buffer.gpu, { ...tail, begin: Math.ceil(tail.begin / 4) * 4 });
+      write(tensor, data);
     };
   }
 
   /** Reads all guards and fails on the first one that something wrote into. */
   async check(): Promise<void> {
     this.#device.flush();
-    for (const [buffer, { label, begin, end }] of this.#tails) {
+    const tails = [...this.#tails];
+    this.#tails.clear();
+    for (const [buffer, { label, begin, end }] of tails) {
       const from = Math.floor(begin / 4) * 4;
       const words = new Uint32Array(await this.#read(buffer, from, Math.floor((end - from) / 4) * 4));
       const halves = new Uint16Array(words.buffer).subarray((begin - from) / 2);
       const wrong = halves.findIndex((half) => half !== 0x7fed);
       expect(wrong, `${label}: a kernel wrote ${wrong * 2} bytes behind its end (repeat with LIMN_TEST_SEED=${seed})`).toBe(-1);
     }
-    this.#tails.clear();
   }
 
   async #read(source: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {

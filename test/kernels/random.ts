@@ -16,7 +16,10 @@ export function uniform(): number {
 
 /** Normal numbers (Box and Muller 1958). */
 export function normals(count: number, { mean = 0, std = 1 } = {}): Float32Array {
-  return Float32Array.from({ length: count }, () => mean + std * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+  return Float32Array.from(
+    { length: count },
+    () => mean + std * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
 }
 
 /** What is left of the values in storage of this type: an oracle must start from the numbers that the kernel gets. */

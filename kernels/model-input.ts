@@ -1,0 +1,48 @@
+/** @file From the sampler's latent (f32) to the U-Net's input: scaled, in storage type, once for each half of the CFG batch. */
+import { defineKernel, perElement, ShapeError, type Tensor } from "../engine/index.ts";
+import { flatIndex } from "./snippets.ts";
+
+/** One invocation an element of y, which is the latent `copies` times over. */
+export const modelInputKernel = defineKernel({
+  name: "model-input",
+  buffers: { latent: { access: "read", type: "f32" }, factor: { access: "read", type: "f32", optional: true }, y: "write" },
+  uniforms: { count: "u32", copies: "u32", constant_factor: "f32" },
+  flags: { FACTOR_BUFFER: false },
+  snippets: [flatIndex],
+  wgsl: /* wgsl */ `
+    @compute @workgroup_size(WORKGROUP_SIZE)
+    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
+      let i = flat_index(id, grid);
+      if (i >= uniforms.count * uniforms.copies) { return; }
+      var scale = uniforms.constant_factor;
+      if (FACTOR_BUFFER) { scale = factor[0]; }
+      y[i] = Element(scale * latent[i % uniforms.count]);
+    }`,
+});
+
+export interface ModelInputOptions {
+  /** c_in of the parameterisation (Karras et al. 2022, table 1): a number, or an f32 tensor [1] where it changes in a replay. Default 1. */
+  readonly factor?: number | Tensor;
+  /** How often the batch is repeated: 2 for CFG. Default 1. */
+  readonly copies?: number;
+  /** Storage of the result. Default: the device's. */
+  readonly dtype?: "f32" | "f16";
+}
+
+/** latent f32 [N, H, W, 4] -> factor * latent, [copies * N, H, W, 4]. */
+export function modelInput(
+  latent: Tensor,
+  { factor = 1, copies = 1, dtype = latent.device.storage }: ModelInputOptions = {},
+): Tensor {
+  if (typeof factor !== "number" && factor.size !== 1)
+    throw new ShapeError(`modelInput: factor must be one number, but is ${factor.label}`);
+  const y = latent.device.empty([copies * latent.shape[0]!, ...latent.shape.slice(1)], dtype, "modelInput");
+  const constant = typeof factor === "number";
+  modelInputKernel.launch(
+    { latent, factor: constant ? undefined : factor, y },
+    { count: latent.size, copies, constant_factor: constant ? factor : 1 },
+    perElement(y.size),
+    { flags: { FACTOR_BUFFER: !constant } },
+  );
+  return y;
+}

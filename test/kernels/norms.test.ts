@@ -1,0 +1,119 @@
+import { describe, expect, test } from "vitest";
+import { ShapeError } from "../../engine/index.ts";
+import { groupNorm, layerNorm } from "../../kernels/index.ts";
+import * as oracle from "../oracle/norms.ts";
+import { closeTo, forEachDType, limited, needs, useDevice } from "./harness.ts";
+
+// f32: sums of up to 10^5 numbers in trees. f16: one rounding of the result, 2^-11 of its size.
+const tolerance = { f32: 4e-6, f16: 1e-3 };
+
+interface GroupCase {
+  readonly shape: readonly number[];
+  readonly groups: number;
+  readonly silu?: boolean;
+  readonly mean?: number;
+}
+
+const groupCases: readonly GroupCase[] = [
+  { shape: [2, 16, 16, 64], groups: 8, silu: true },
+  { shape: [2, 16, 16, 64], groups: 32 },
+  { shape: [1, 1, 1, 4], groups: 1 },
+  { shape: [3, 1, 1, 64], groups: 32, silu: true },
+  { shape: [1, 9, 7, 96], groups: 32, silu: true },
+  { shape: [2, 13, 5, 96], groups: 8 },
+  { shape: [2, 3, 3, 6], groups: 2, silu: true },
+  { shape: [1, 63, 5], groups: 5 },
+  { shape: [2, 65, 320], groups: 32, silu: true },
+  { shape: [1, 40, 33, 32], groups: 8 },
+  // A mean of 300 deviations: sums of squares would cancel.
+  { shape: [1, 32, 32, 32], groups: 8, mean: 300 },
+];
+
+for (const tier of ["software", "f32"] as const) {
+  describe(`tier ${tier}`, () => {
+    const gpu = useDevice({ tier });
+
+    forEachDType((dtype) => {
+      for (const { shape, groups, silu = false, mean = 0.5 } of groupCases) {
+        test(`group-norm [${shape}] in ${groups} groups${silu ? " + silu" : ""}${mean > 1 ? ` around ${mean}` : ""}`, async ({
+          skip,
+        }) => {
+          if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+          const channels = shape.at(-1)!;
+          const x = gpu.random(shape, dtype, { mean });
+          const gain = gpu.random([channels], "f32", { mean: 1, std: 0.3 });
+          const shift = gpu.random([channels]);
+          const options = { groups, eps: 1e-5, silu };
+          const actual = await gpu.evaluate(() => groupNorm(x.upload(), gain.upload(), shift.upload(), options));
+          const samples = shape[0]!;
+          const pixels = x.values.length / samples / channels;
+          const expected = oracle.groupNorm(x.values, gain.values, shift.values, { ...options, samples, pixels, channels });
+          // Around 300 the input itself has only 2^-24 * 300 of absolute precision left.
+          closeTo(actual, expected, mean > 1 ? tolerance[dtype] * 25 : tolerance[dtype]);
+        });
+      }
+
+      for (const [rows, width] of [
+        [1, 4],
+        [77, 64],
+        [63, 768],
+        [65, 96],
+        [5, 63],
+        [130, 320],
+        [1, 1280],
+      ] as const) {
+        test(`layer-norm [${rows}, ${width}]`, async ({ skip }) => {
+          if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+          const x = gpu.random([rows, width], dtype, { mean: 2 });
+          const gain = gpu.random([width], "f32", { mean: 1, std: 0.3 });
+          const shift = gpu.random([width]);
+          const actual = await gpu.evaluate(() => layerNorm(x.upload(), gain.upload(), shift.upload(), { eps: 1e-5 }));
+          closeTo(actual, oracle.layerNorm(x.values, gain.values, shift.values, 1e-5), tolerance[dtype]);
+        });
+      }
+    });
+
+    test("the same input gives the same bits", async () => {
+      const x = gpu.random([2, 16, 16, 64]);
+      const gain = gpu.random([64]);
+      const run = () => gpu.evaluate(() => groupNorm(x.upload(), gain.upload(), gain.upload(), { groups: 8, eps: 1e-5 }));
+      expect(await run()).toEqual(await run());
+    });
+  });
+}
+
+describe("an adapter with 256 invocations and bindings of 64 KiB", () => {
+  const gpu = useDevice({ ...limited, limits: { ...limited.limits, maxStorageBufferBindingSize: 65536 } });
+
+  test("group-norm works in row bands", async () => {
+    const x = gpu.random([2, 70, 33, 32], "f32", { mean: 1 }); // 295,680 bytes a sample
+    const gain = gpu.random([32]);
+    const options = { groups: 8, eps: 1e-6, silu: true };
+    const actual = await gpu.evaluate(() => groupNorm(x.upload(), gain.upload(), gain.upload(), options));
+    const expected = oracle.groupNorm(x.values, gain.values, gain.values, { ...options, samples: 2, pixels: 2310, channels: 32 });
+    closeTo(actual, expected, tolerance.f32);
+  });
+
+  test("layer-norm works in row bands", async () => {
+    const x = gpu.random([403, 100]);
+    const gain = gpu.random([100]);
+    const actual = await gpu.evaluate(() => layerNorm(x.upload(), gain.upload(), gain.upload(), { eps: 1e-5 }));
+    closeTo(actual, oracle.layerNorm(x.values, gain.values, gain.values, 1e-5), tolerance.f32);
+  });
+});
+
+describe("shapes that don't fit", () => {
+  const gpu = useDevice();
+
+  test("are refused with both numbers", () => {
+    gpu.device.scope(() => {
+      const x = gpu.device.empty([2, 4, 4, 36]);
+      const vector = gpu.device.empty([36], "f32");
+      const other = gpu.device.empty([32], "f32");
+      expect(() => groupNorm(x, vector, vector, { groups: 32, eps: 1e-5 })).toThrow(ShapeError);
+      expect(() => groupNorm(x, vector, vector, { groups: 32, eps: 1e-5 })).toThrow(/36 channels.*32 equal groups/);
+      expect(() => groupNorm(x, other, other, { groups: 4, eps: 1e-5 })).toThrow(/32, expected 36/);
+      expect(() => layerNorm(x, vector, other, { eps: 1e-5 })).toThrow(/32, expected 36/);
+    });
+  });
+});
