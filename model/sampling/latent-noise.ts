@@ -15,16 +15,16 @@ export interface LatentShape {
 }
 
 export class LatentNoise {
-  private readonly generators: readonly Generator[];
-  private readonly height: number;
-  private readonly width: number;
-  private readonly channels: number;
+  readonly #generators: readonly Generator[];
+  readonly #height: number;
+  readonly #width: number;
+  readonly #channels: number;
 
   constructor(generators: readonly Generator[], { height, width, channels = 4 }: LatentShape) {
-    this.generators = generators;
-    this.height = height;
-    this.width = width;
-    this.channels = channels;
+    this.#generators = generators;
+    this.#height = height;
+    this.#width = width;
+    this.#channels = channels;
   }
 
   /** Noise of PyTorch's CPU generator: image i is seeded seed + i. */
@@ -36,17 +36,17 @@ export class LatentNoise {
   }
 
   get shape(): [number, number, number, number] {
-    return [this.generators.length, this.height, this.width, this.channels];
+    return [this.#generators.length, this.#height, this.#width, this.#channels];
   }
 
   /** The next draw of every image, [N,H,W,C]. The generators count in the originals' order [C,H,W]. */
   next(): Float32Array {
-    const pixels = this.height * this.width;
-    const noise = new Float32Array(this.generators.length * pixels * this.channels);
-    for (const [n, generator] of this.generators.entries()) {
-      const planes = generator.randn(this.channels * pixels);
-      for (let c = 0; c < this.channels; c++) {
-        for (let p = 0; p < pixels; p++) noise[(n * pixels + p) * this.channels + c] = planes[c * pixels + p]!;
+    const pixels = this.#height * this.#width;
+    const noise = new Float32Array(this.#generators.length * pixels * this.#channels);
+    for (const [n, generator] of this.#generators.entries()) {
+      const planes = generator.randn(this.#channels * pixels);
+      for (let c = 0; c < this.#channels; c++) {
+        for (let p = 0; p < pixels; p++) noise[(n * pixels + p) * this.#channels + c] = planes[c * pixels + p]!;
       }
     }
     return noise;

@@ -23,7 +23,7 @@ export class NoiseSchedule {
   readonly alphaBar: Float32Array;
   /** sigma_t for t = 0..T-1, rising. */
   readonly sigmas: Float32Array;
-  private readonly logSigmas: Float64Array;
+  readonly #logSigmas: Float64Array;
 
   constructor({ linearStart = 0.00085, linearEnd = 0.012, timesteps = 1000 }: NoiseScheduleConfig = {}) {
     if (!(linearStart > 0 && linearEnd >= linearStart && linearEnd < 1 && Number.isInteger(timesteps) && timesteps >= 2)) {
@@ -36,14 +36,14 @@ export class NoiseSchedule {
     this.timesteps = timesteps;
     this.alphaBar = new Float32Array(timesteps);
     this.sigmas = new Float32Array(timesteps);
-    this.logSigmas = new Float64Array(timesteps);
+    this.#logSigmas = new Float64Array(timesteps);
     let product = 1;
     for (const [t, root] of linspace(Math.sqrt(linearStart), Math.sqrt(linearEnd), timesteps).entries()) {
       product *= 1 - root * root;
       const alphaBar = Math.fround(product);
       this.alphaBar[t] = alphaBar;
       this.sigmas[t] = alphaBarToSigma(alphaBar);
-      this.logSigmas[t] = Math.log(this.sigmas[t]!);
+      this.#logSigmas[t] = Math.log(this.sigmas[t]!);
     }
   }
 
@@ -63,10 +63,10 @@ export class NoiseSchedule {
     let high = this.timesteps - 1;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if (this.logSigmas[middle]! <= target) low = middle;
+      if (this.#logSigmas[middle]! <= target) low = middle;
       else high = middle;
     }
-    const [below, above] = [this.logSigmas[low]!, this.logSigmas[high]!];
+    const [below, above] = [this.#logSigmas[low]!, this.#logSigmas[high]!];
     return low + Math.min(Math.max((target - below) / (above - below), 0), 1);
   }
 
@@ -74,7 +74,7 @@ export class NoiseSchedule {
   timestepToSigma(timestep: number): number {
     const t = Math.min(Math.max(timestep, 0), this.timesteps - 1);
     const low = Math.floor(t);
-    const [below, above] = [this.logSigmas[low]!, this.logSigmas[Math.ceil(t)]!];
+    const [below, above] = [this.#logSigmas[low]!, this.#logSigmas[Math.ceil(t)]!];
     return Math.exp(below + (t - low) * (above - below));
   }
 }

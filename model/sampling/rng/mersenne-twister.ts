@@ -4,12 +4,12 @@ const N = 624;
 const M = 397;
 
 export class MersenneTwister {
-  private readonly state = new Uint32Array(N);
-  private index = N;
+  readonly #state = new Uint32Array(N);
+  #index = N;
 
   /** @param seed Only its low 32 bits count. */
   constructor(seed: number) {
-    const { state } = this;
+    const state = this.#state;
     state[0] = seed >>> 0;
     for (let j = 1; j < N; j++) {
       const previous = state[j - 1]!;
@@ -19,8 +19,8 @@ export class MersenneTwister {
 
   /** Next 32 bits, as an unsigned number. */
   next(): number {
-    if (this.index === N) this.twist();
-    let y = this.state[this.index++]!;
+    if (this.#index === N) this.#twist();
+    let y = this.#state[this.#index++]!;
     y ^= y >>> 11;
     y ^= (y << 7) & 0x9d2c5680;
     y ^= (y << 15) & 0xefc60000;
@@ -28,12 +28,12 @@ export class MersenneTwister {
   }
 
   /** Recomputes all N words of state (eq. 2 of the paper). */
-  private twist(): void {
-    const { state } = this;
+  #twist(): void {
+    const state = this.#state;
     for (let j = 0; j < N; j++) {
       const bits = (state[j]! & 0x80000000) | (state[(j + 1) % N]! & 0x7fffffff);
       state[j] = state[(j + M) % N]! ^ (bits >>> 1) ^ (bits & 1 ? 0x9908b0df : 0);
     }
-    this.index = 0;
+    this.#index = 0;
   }
 }

@@ -10,13 +10,13 @@ const UNIT = 2 ** -32;
 const TURN = Math.fround(2.3283064e-10 * 6.2831855);
 
 export class PhiloxGenerator implements Generator {
-  private readonly key: readonly [number, number];
+  readonly #key: readonly [number, number];
   /** Number of randn calls so far: the first word of the counter. */
-  private calls = 0;
+  #calls = 0;
 
   /** @param seed 0..2^64-1 */
   constructor(seed: bigint) {
-    this.key = [Number(BigInt.asUintN(32, seed)), Number(BigInt.asUintN(32, seed >> 32n))];
+    this.#key = [Number(BigInt.asUintN(32, seed)), Number(BigInt.asUintN(32, seed >> 32n))];
   }
 
   /** One block of four words an element, of which two are used: element i of call c has the counter [c, 0, i, 0]. */
@@ -24,12 +24,12 @@ export class PhiloxGenerator implements Generator {
     const values = new Float32Array(count);
     const words = new Uint32Array(4);
     for (let i = 0; i < count; i++) {
-      words.set([this.calls, 0, i, 0]);
-      philox(words, this.key);
+      words.set([this.#calls, 0, i, 0]);
+      philox(words, this.#key);
       const radius = Math.sqrt(-2 * Math.log(words[0]! * UNIT + UNIT / 2));
       values[i] = radius * Math.sin(words[1]! * TURN + TURN / 2);
     }
-    this.calls++;
+    this.#calls++;
     return values;
   }
 }
@@ -38,7 +38,7 @@ export class PhiloxGenerator implements Generator {
 export function philox(words: Uint32Array, key: readonly [number, number]): void {
   let [key0, key1] = key;
   for (let round = 0; round < 10; round++) {
-    const [c0, c1, c2, c3] = words as unknown as [number, number, number, number];
+    const [c0, c1, c2, c3] = [words[0]!, words[1]!, words[2]!, words[3]!];
     words[0] = highProduct(0xcd9e8d57, c2) ^ c1 ^ key0;
     words[1] = Math.imul(0xcd9e8d57, c2);
     words[2] = highProduct(0xd2511f53, c0) ^ c3 ^ key1;

@@ -12,48 +12,48 @@ const BLOCK = 16;
 const TWO_PI = Math.fround(2 * Math.PI);
 
 export class TorchCpuGenerator implements Generator {
-  private readonly engine: MersenneTwister;
+  readonly #engine: MersenneTwister;
   /** Second half of the last scalar Box-Muller pair; block draws neither use nor clear it. */
-  private cachedNormal: number | undefined;
+  #cachedNormal: number | undefined;
 
   /** @param seed 0..2^64-1; torch keeps its low 32 bits only. */
   constructor(seed: bigint) {
-    this.engine = new MersenneTwister(Number(BigInt.asUintN(32, seed)));
+    this.#engine = new MersenneTwister(Number(BigInt.asUintN(32, seed)));
   }
 
   randn(count: number): Float32Array {
     const values = new Float32Array(count);
-    if (count < BLOCK) return values.map(() => this.scalarNormal());
-    for (let i = 0; i < count; i++) values[i] = this.uniform24();
+    if (count < BLOCK) return values.map(() => this.#scalarNormal());
+    for (let i = 0; i < count; i++) values[i] = this.#uniform24();
     for (let i = 0; i + BLOCK <= count; i += BLOCK) boxMuller(values.subarray(i, i + BLOCK));
     if (count % BLOCK !== 0) {
       // The last 16 values are drawn anew, over the end of the last whole block.
       const tail = values.subarray(count - BLOCK);
-      for (let i = 0; i < BLOCK; i++) tail[i] = this.uniform24();
+      for (let i = 0; i < BLOCK; i++) tail[i] = this.#uniform24();
       boxMuller(tail);
     }
     return values;
   }
 
   /** Uniform in [0, 1) with 24 bits. */
-  private uniform24(): number {
-    return (this.engine.next() & 0xffffff) / 2 ** 24;
+  #uniform24(): number {
+    return (this.#engine.next() & 0xffffff) / 2 ** 24;
   }
 
   /** Uniform in [0, 1) with 53 bits: the low 21 of one word above all 32 of the next. */
-  private uniform53(): number {
-    const high = this.engine.next() & 0x1fffff;
-    return (high * 2 ** 32 + this.engine.next()) / 2 ** 53;
+  #uniform53(): number {
+    const high = this.#engine.next() & 0x1fffff;
+    return (high * 2 ** 32 + this.#engine.next()) / 2 ** 53;
   }
 
   /** Box-Muller in double precision, two values a time. */
-  private scalarNormal(): number {
-    const cached = this.cachedNormal;
-    this.cachedNormal = undefined;
+  #scalarNormal(): number {
+    const cached = this.#cachedNormal;
+    this.#cachedNormal = undefined;
     if (cached !== undefined) return cached;
-    const angle = 2 * Math.PI * this.uniform53();
-    const radius = Math.sqrt(-2 * Math.log1p(-this.uniform53()));
-    this.cachedNormal = radius * Math.sin(angle);
+    const angle = 2 * Math.PI * this.#uniform53();
+    const radius = Math.sqrt(-2 * Math.log1p(-this.#uniform53()));
+    this.#cachedNormal = radius * Math.sin(angle);
     return radius * Math.cos(angle);
   }
 }

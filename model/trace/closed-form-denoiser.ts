@@ -1,0 +1,59 @@
+/**
+ * @file A denoiser with a formula in the place of the U-Net: eps(x, t) = a sin(b x + 0.01 t). The originals' samplers were recorded
+ * on it. The sine is taken on the CPU in double precision, as WGSL's is only good to 2^-11; so every call reads x back.
+ */
+
+import type { Device, Tensor } from "../../engine/index.ts";
+import type { NoiseSchedule } from "../sampling/noise-schedule.ts";
+import type { Denoiser } from "../sampling/sampler.ts";
+
+export interface ClosedForm {
+  readonly a: number;
+  readonly b: number;
+  /** What the formula's result is taken for by `denoise`. */
+  readonly prediction: "eps" | "v";
+}
+
+export class ClosedFormDenoiser implements Denoiser {
+  /** The timesteps asked for so far. */
+  readonly timesteps: number[] = [];
+  readonly #device: Device;
+  readonly #schedule: NoiseSchedule;
+  readonly #form: ClosedForm;
+  #output: Tensor | undefined;
+
+  constructor(device: Device, schedule: NoiseSchedule, form: ClosedForm) {
+    this.#device = device;
+    this.#schedule = schedule;
+    this.#form = form;
+  }
+
+  async denoise(x: Tensor, sigma: number): Promise<Tensor> {
+    const cIn = 1 / Math.sqrt(sigma * sigma + 1);
+    const timestep = this.#schedule.sigmaToTimestep(sigma);
+    // eps: D = x - sigma out.  v (Salimans & Ho 2022): D = x / (sigma^2 + 1) - sigma out / sqrt(sigma^2 + 1).
+    const [ofX, ofOut] = this.#form.prediction === "eps" ? [1, -sigma] : [cIn * cIn, -sigma * cIn];
+    return await this.#answer(x, timestep, (value) => ofX * value + ofOut * this.#out(value * cIn, timestep));
+  }
+
+  async eps(x: Tensor, timestep: number): Promise<Tensor> {
+    return await this.#answer(x, timestep, (value) => this.#out(value, timestep));
+  }
+
+  free(): void {
+    this.#output?.free();
+    this.#output = undefined;
+  }
+
+  #out(input: number, timestep: number): number {
+    return this.#form.a * Math.sin(this.#form.b * input + 0.01 * timestep);
+  }
+
+  async #answer(x: Tensor, timestep: number, formula: (value: number) => number): Promise<Tensor> {
+    this.timesteps.push(timestep);
+    const values = (await x.read()).map(formula);
+    this.free();
+    this.#output = this.#device.upload(values, x.shape);
+    return this.#output;
+  }
+}
