@@ -1,0 +1,27 @@
+/** @file Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once. */
+import { exitCodes } from "./exit-codes.ts";
+
+/** How long a run may take to stop by itself; a step on a software adapter is within it. */
+const graceMillis = 5000;
+
+export interface Interruption {
+  readonly signal: AbortSignal;
+  /** Exit code of the signal that came, undefined while none has. */
+  readonly exitCode: () => number | undefined;
+}
+
+/** Installs the handlers. Leaving runs the process's exit handlers, which remove unfinished files. */
+export function watchSignals(): Interruption {
+  const controller = new AbortController();
+  let exitCode: number | undefined;
+  const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated } as const;
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (exitCode !== undefined) process.exit(codes[name]);
+      exitCode = codes[name];
+      controller.abort();
+      setTimeout(() => process.exit(codes[name]), graceMillis).unref();
+    });
+  }
+  return { signal: controller.signal, exitCode: () => exitCode };
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+/** @file The `limn` command: arguments in, one command run, errors and exit code out. */
+import { readFileSync } from "node:fs";
+import { parseArguments, TextWanted, UsageWanted } from "./arguments.ts";
+import { formatError } from "./error-text.ts";
+import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { watchSignals } from "./interrupt.ts";
+import type { CommandContext, Invocation } from "./options.ts";
+import { BrokenPipe, finishStdout, guardStdout, writeStdout } from "./stdout.ts";
+
+const argv = process.argv.slice(2);
+process.exitCode = exitCodes.ok;
+const interruption = watchSignals();
+try {
+  const invocation = parseArguments(argv, version());
+  if (wantsCleanStdout(invocation)) guardStdout();
+  await run(invocation, { signal: interruption.signal });
+  await finishStdout();
+} catch (error) {
+  process.exitCode = await leave(error);
+}
+// Not left to the event loop: a driver that blocks must not keep the process.
+process.exit();
+
+/** Loads the command's file only now, so that `--version` and a usage error are quick. */
+async function run(invocation: Invocation, context: CommandContext): Promise<void> {
+  switch (invocation.command) {
+    case "txt2img":
+      return (await import("./commands/txt2img.ts")).run(invocation.options, context);
+    case "inspect":
+      return (await import("./commands/inspect.ts")).run(invocation.options);
+    case "tokenize":
+      return (await import("./commands/tokenize.ts")).run(invocation.options);
+    case "kernel":
+      return (await import("./commands/kernel.ts")).run(invocation.options);
+    case "trace":
+      return (await import("./commands/trace.ts")).run(invocation.options, context);
+    case "doctor":
+      return (await import("./commands/doctor.ts")).run(invocation.options);
+  }
+}
+
+/** Says what went wrong; returns the exit code. */
+async function leave(error: unknown): Promise<number> {
+  if (error instanceof TextWanted) {
+    await writeStdout(error.message).catch(() => undefined);
+    return exitCodes.ok;
+  }
+  if (error instanceof UsageWanted) {
+    process.stderr.write(error.message);
+    return exitCodes.usage;
+  }
+  if (error instanceof BrokenPipe) return exitCodes.brokenPipe;
+  const interrupted = interruption.exitCode();
+  if (interrupted !== undefined) return interrupted;
+  process.stderr.write(formatError(error, { json: argv.includes("--json"), debug: argv.includes("--debug") }));
+  return exitCodeOf(error);
+}
+
+/** True where Dawn will be loaded and a program reads stdout. */
+function wantsCleanStdout({ command, options }: Invocation): boolean {
+  if (command === "txt2img") return options.json || options.output === "-";
+  return options.json && (command === "trace" || command === "doctor");
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "unknown";
+}

@@ -1,0 +1,85 @@
+/** @file What the command line asks for, checked: one record a command. */
+import type { Precision, Tier } from "../engine/tier.ts";
+
+export interface CommonOptions {
+  /** One JSON object on stdout, errors as JSON on stderr. */
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  /** Stack traces. */
+  readonly debug: boolean;
+}
+
+export interface GpuOptions {
+  /** Index as `limn doctor` lists them. */
+  readonly adapter?: number | undefined;
+  readonly requireGpu: boolean;
+  readonly tier?: Tier | undefined;
+  readonly precision: Precision;
+}
+
+export interface Txt2imgOptions extends CommonOptions, GpuOptions {
+  readonly prompt: string;
+  readonly negative: string;
+  /** Path of the checkpoint; without it the embedded one. */
+  readonly model?: string | undefined;
+  /** Path, or "-" for stdout; without it a name made of prompt and seed. */
+  readonly output?: string | undefined;
+  /** Pixels, multiples of 8. */
+  readonly width?: number | undefined;
+  readonly height?: number | undefined;
+  readonly steps?: number | undefined;
+  readonly guidance?: number | undefined;
+  /** 0..2^64-1; a random one is already drawn where none was given. */
+  readonly seed: bigint;
+  readonly batch: number;
+  readonly sampler?: string | undefined;
+  readonly schedule?: string | undefined;
+  readonly eta?: number | undefined;
+  readonly prediction: "auto" | "eps" | "v";
+  readonly vae?: string | undefined;
+  readonly overwrite: boolean;
+  readonly strict: boolean;
+  readonly allowNonfinite: boolean;
+  readonly maxHeader?: number | undefined;
+  readonly noise?: string | undefined;
+  readonly saveLatent?: string | undefined;
+}
+
+export interface InspectOptions extends CommonOptions {
+  readonly file: string;
+  readonly maxHeader?: number | undefined;
+}
+
+export interface TokenizeOptions extends CommonOptions {
+  readonly text?: string | undefined;
+  readonly file?: string | undefined;
+}
+
+export interface KernelOptions extends CommonOptions {
+  readonly name?: string | undefined;
+}
+
+export interface TraceOptions extends CommonOptions, GpuOptions {
+  readonly model?: string | undefined;
+  readonly reference: string;
+  /** Largest error relative to the tensor's largest value. */
+  readonly tolerance: number;
+  readonly maxHeader?: number | undefined;
+}
+
+export interface DoctorOptions extends CommonOptions, GpuOptions {}
+
+/** What a command gets besides its options. */
+export interface CommandContext {
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+export type Invocation =
+  | { readonly command: "txt2img"; readonly options: Txt2imgOptions }
+  | { readonly command: "inspect"; readonly options: InspectOptions }
+  | { readonly command: "tokenize"; readonly options: TokenizeOptions }
+  | { readonly command: "kernel"; readonly options: KernelOptions }
+  | { readonly command: "trace"; readonly options: TraceOptions }
+  | { readonly command: "doctor"; readonly options: DoctorOptions };

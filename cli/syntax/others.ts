@@ -1,0 +1,103 @@
+/** @file The syntax of the commands that explain: inspect, tokenize, kernel, trace, doctor. */
+import { Command } from "commander";
+import { UsageError } from "../../engine/errors.ts";
+import { decimalNumber } from "../numbers.ts";
+import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
+
+export function inspectSyntax(): Syntax {
+  const command = new Command("limn inspect")
+    .description("Show what a checkpoint holds: family, configuration, tensors, metadata.")
+    .argument("<file>", "a .safetensors file")
+    .addOption(maxHeader());
+  addCommonOptions(command);
+  return {
+    command,
+    finish: () => ({
+      command: "inspect",
+      options: {
+        ...common(command.opts()),
+        file: command.args[0]!,
+        maxHeader: (command.opts() as Values)["maxHeader"] as number | undefined,
+      },
+    }),
+  };
+}
+
+export function tokenizeSyntax(): Syntax {
+  const command = new Command("limn tokenize")
+    .description("Show the token ids of a text, without start and end markers, neither cut nor padded.")
+    .argument("[text]", "the text")
+    .option("--file <file>", "a JSON array of strings; gives an array of id arrays");
+  addCommonOptions(command);
+  return {
+    command,
+    finish() {
+      const file = (command.opts() as Values)["file"] as string | undefined;
+      const text = command.args[0];
+      if (text === undefined && file === undefined) {
+        throw new UsageError("MISSING_ARGUMENT", "tokenize: there is no text", {
+          hint: 'limn tokenize "a red fox", or --file strings.json',
+        });
+      }
+      if (text !== undefined && file !== undefined) {
+        throw new UsageError("OPTIONS_CONFLICT", "tokenize: a text and --file are both given", { hint: "use one of them" });
+      }
+      return { command: "tokenize", options: { ...common(command.opts()), text, file } };
+    },
+  };
+}
+
+export function kernelSyntax(): Syntax {
+  const command = new Command("limn kernel")
+    .description("List the kernels and their rungs, or print the whole WGSL module of one.")
+    .argument("[name]", "a kernel's name, as the list shows it");
+  addCommonOptions(command);
+  return { command, finish: () => ({ command: "kernel", options: { ...common(command.opts()), name: command.args[0] } }) };
+}
+
+export function traceSyntax(): Syntax {
+  const command = new Command("limn trace")
+    .description("Compare every module with recorded inputs and outputs, and name the first that diverges (exit 1).")
+    .option("-m, --model <file>", "checkpoint; cases of samplers, schedules and generators need none")
+    .option("--reference <file>", "the recorded cases, a safetensors file")
+    .addOption(
+      number(
+        "--tolerance <share>",
+        "largest error relative to the tensor's largest value (default: 1e-3)",
+        decimalNumber("tolerance", { min: 0, max: 1 }),
+      ),
+    )
+    .addOption(maxHeader());
+  addGpuOptions(command);
+  addCommonOptions(command);
+  return {
+    command,
+    finish() {
+      const values: Values = command.opts();
+      const reference = values["reference"] as string | undefined;
+      if (reference === undefined) {
+        throw new UsageError("MISSING_ARGUMENT", "trace: there are no recorded cases to compare with", {
+          hint: "give --reference CASES.safetensors",
+        });
+      }
+      return {
+        command: "trace",
+        options: {
+          ...common(values),
+          ...gpu(values),
+          model: values["model"] as string | undefined,
+          reference,
+          tolerance: (values["tolerance"] as number | undefined) ?? 1e-3,
+          maxHeader: values["maxHeader"] as number | undefined,
+        },
+      };
+    },
+  };
+}
+
+export function doctorSyntax(): Syntax {
+  const command = new Command("limn doctor").description("Say what was found (Node, Dawn, adapters) and prove that it computes.");
+  addGpuOptions(command);
+  addCommonOptions(command);
+  return { command, finish: () => ({ command: "doctor", options: { ...common(command.opts()), ...gpu(command.opts()) } }) };
+}

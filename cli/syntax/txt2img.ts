@@ -1,0 +1,133 @@
+/** @file The syntax of `limn txt2img`, which is also that of `limn "PROMPT"`. */
+import { Command, Option } from "commander";
+import { UsageError } from "../../engine/errors.ts";
+import { parseSeed } from "../../model/sampling/seed.ts";
+import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
+import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
+
+/** Longest prompt, bytes of UTF-8 (the tokenizer's own limit, known here so that it is checked before anything is loaded). */
+const maxPromptBytes = 65_536;
+/** Most pictures of one run. */
+const maxBatch = 64;
+
+export function txt2imgSyntax(): Syntax {
+  const command = new Command("limn")
+    .usage('"PROMPT" [options]')
+    .description('Make a picture from a prompt. (limn "PROMPT" is short for limn txt2img "PROMPT".)')
+    .argument("<prompt>", "what the picture shows")
+    .option("-m, --model <file>", "checkpoint (.safetensors); without it the small one that comes with limn")
+    .option("-n, --negative <text>", "what the picture must not show", "")
+    .option("-o, --output <file>", "where to write the PNG, - for stdout (default: PROMPT-SEED.png)")
+    .addOption(number("-W, --width <pixels>", "width, a multiple of 8", pictureSide("width")))
+    .addOption(number("-H, --height <pixels>", "height, a multiple of 8", pictureSide("height")))
+    .addOption(
+      number(
+        "-s, --steps <count>",
+        "denoising steps, 1 to 1000",
+        wholeNumber("steps", { min: 1, max: 1000, hint: "20 to 50 is usual" }),
+      ),
+    )
+    .addOption(
+      number(
+        "-g, --guidance <scale>",
+        "how strictly to follow the prompt, 0 to 100",
+        decimalNumber("guidance", { min: 0, max: 100, hint: "7 is usual" }),
+      ),
+    )
+    .addOption(new Option("--seed <number>", "0 to 2^64-1; -1 or nothing draws one").argParser((text) => parseSeed(text)))
+    .addOption(
+      number(
+        "-b, --batch <count>",
+        `pictures, 1 to ${maxBatch}; picture i has seed + i`,
+        wholeNumber("batch", { min: 1, max: maxBatch }),
+      ),
+    )
+    .option("--sampler <name>", 'ddpm, ddim, plms, euler, euler_a, heun, dpmpp_2m, lms, or a label such as "DPM++ 2M Karras"')
+    .option("--schedule <name>", "discrete, karras, exponential, sgm_uniform, simple, ddim")
+    .addOption(
+      number("--eta <share>", "noise that ddim and the ancestral samplers add, 0 to 1", decimalNumber("eta", { min: 0, max: 1 })),
+    )
+    .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto"))
+    .option("--vae <file>", "take the decoder from this file")
+    .option("--overwrite", "replace the output file if it exists", false)
+    .option("--strict", "refuse a checkpoint with tensors that are not used", false)
+    .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity", false)
+    .addOption(maxHeader())
+    .option("--noise <file>", "start from this noise: a safetensors with one tensor [1,4,H/8,W/8]")
+    .option("--save-latent <file>", "write the final latent as safetensors");
+  addGpuOptions(command);
+  addCommonOptions(command);
+  command.addHelpText("after", otherCommands);
+  return {
+    command,
+    finish() {
+      const values: Values = command.opts();
+      const prompt = checkedPrompt("prompt", command.args[0] ?? "");
+      const batch = (values["batch"] as number | undefined) ?? 1;
+      const output = values["output"] as string | undefined;
+      if (output === "")
+        throw new UsageError("INVALID_OUTPUT", "--output: the name is empty", { hint: "give a file name, or - for stdout" });
+      if (output === "-" && batch > 1) {
+        throw new UsageError("OPTIONS_CONFLICT", `--output -: stdout takes one picture, --batch asks for ${batch}`, {
+          hint: "write to files, or leave --batch out",
+        });
+      }
+      if (output === "-" && values["json"]) {
+        throw new UsageError("OPTIONS_CONFLICT", "--output - and --json both want stdout", { hint: "use one of them" });
+      }
+      if (values["noise"] !== undefined && batch > 1) {
+        throw new UsageError("OPTIONS_CONFLICT", `--noise gives the noise of one picture, --batch asks for ${batch}`, {
+          hint: "leave --batch out",
+        });
+      }
+      return {
+        command: "txt2img",
+        options: {
+          ...common(values),
+          ...gpu(values),
+          prompt,
+          negative: checkedPrompt("negative", values["negative"] as string),
+          model: values["model"] as string | undefined,
+          output,
+          width: values["width"] as number | undefined,
+          height: values["height"] as number | undefined,
+          steps: values["steps"] as number | undefined,
+          guidance: values["guidance"] as number | undefined,
+          seed: (values["seed"] as bigint | undefined) ?? parseSeed(),
+          batch,
+          sampler: values["sampler"] as string | undefined,
+          schedule: values["schedule"] as string | undefined,
+          eta: values["eta"] as number | undefined,
+          prediction: values["prediction"] as "auto" | "eps" | "v",
+          vae: values["vae"] as string | undefined,
+          overwrite: values["overwrite"] === true,
+          strict: values["strict"] === true,
+          allowNonfinite: values["allowNonfinite"] === true,
+          maxHeader: values["maxHeader"] as number | undefined,
+          noise: values["noise"] as string | undefined,
+          saveLatent: values["saveLatent"] as string | undefined,
+        },
+      };
+    },
+  };
+}
+
+function checkedPrompt(name: string, text: string): string {
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= maxPromptBytes) return text;
+  throw new UsageError("PROMPT_TOO_LONG", `${name}: ${bytes} bytes are above the limit of ${maxPromptBytes}`, {
+    hint: "shorten it: a text encoder reads about 75 words at a time",
+    context: { bytes, limit: maxPromptBytes },
+  });
+}
+
+const otherCommands = `
+Other commands (limn COMMAND --help):
+  inspect FILE     show what a checkpoint holds
+  tokenize TEXT    show the token ids of a text
+  kernel [NAME]    list the kernels, or print one as WGSL
+  trace            compare every module with recorded outputs
+  doctor           say what was found on this machine, and prove that it computes
+
+Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 130 interrupted.
+`;
