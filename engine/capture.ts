@@ -5,64 +5,55 @@
 import type { Device } from "./device.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import type { Allocation } from "./pool.ts";
-import {
-  type Binding,
-  type Command,
-  type CopyCommand,
-  isCopy,
-  UniformArena,
-  uniformAlignment,
-  uniformBytes,
-} from "./recorder.ts";
+import { bindingOf, type Command, copyCommand, UniformArena, uniformAlignment, uniformBytes } from "./recorder.ts";
 import type { Grid } from "./shape.ts";
+import type { Tensor } from "./tensor.ts";
 
-interface RecordedLaunch {
+export interface RecordedLaunch {
   readonly kernel: KernelDefinition;
   readonly variant: Variant;
-  readonly bindings: readonly Binding[];
+  /** Bound tensors; their buffers are planned when the capture is built. */
+  readonly tensors: readonly Tensor[];
   readonly uniforms: Readonly<Record<string, number>>;
   readonly grid: Grid;
 }
+
+export interface RecordedCopy {
+  readonly source: Tensor;
+  readonly target: Tensor;
+}
+
+export type Recorded = RecordedLaunch | RecordedCopy;
 
 export class Capture<T> {
   readonly device: Device;
   /** What the captured function returned; its tensors keep their place until `dispose`. */
   readonly result: T;
+  readonly #recorded: readonly Recorded[];
   readonly #kept: readonly Allocation[];
-  readonly #launches: readonly (RecordedLaunch | CopyCommand)[];
+  readonly #onDispose: () => void;
   #commands: Command[] | undefined;
   #uniforms: UniformArena | undefined;
-  readonly #onDispose: () => void;
   #disposed = false;
 
-  constructor(
-    device: Device,
-    result: T,
-    launches: readonly (RecordedLaunch | CopyCommand)[],
-    kept: readonly Allocation[],
-    onDispose: () => void,
-  ) {
+  constructor(device: Device, result: T, recorded: readonly Recorded[], kept: readonly Allocation[], onDispose: () => void) {
     this.device = device;
     this.result = result;
-    this.#launches = launches;
+    this.#recorded = recorded;
     this.#kept = kept;
     this.#onDispose = onDispose;
     // Compilation goes on beside whatever the caller does next, such as streaming weights.
-    for (const launch of launches)
-      if ("kernel" in launch) void device.pipelines.compile(launch.kernel, launch.variant).catch(() => {});
+    for (const launch of this.launches) void device.pipelines.compile(launch.kernel, launch.variant).catch(() => {});
   }
 
-  get dispatches(): number {
-    return this.#launches.filter((launch) => "kernel" in launch).length;
+  /** The dispatches of one run, in order. */
+  get launches(): RecordedLaunch[] {
+    return this.#recorded.filter((item): item is RecordedLaunch => "kernel" in item);
   }
 
   /** Resolves when every pipeline is compiled and every bind group is built. Rejects with a ShaderError. */
   async ready(): Promise<void> {
-    await Promise.all(
-      this.#launches.map((launch) =>
-        "kernel" in launch ? this.device.pipelines.compile(launch.kernel, launch.variant) : undefined,
-      ),
-    );
+    await Promise.all(this.launches.map(({ kernel, variant }) => this.device.pipelines.compile(kernel, variant)));
     this.#build();
   }
 
@@ -76,7 +67,7 @@ export class Capture<T> {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const allocation of this.#kept) allocation.pool.release(allocation);
+    for (const allocation of this.#kept) allocation.release();
     this.#uniforms?.buffer.destroy();
     this.#onDispose();
   }
@@ -84,17 +75,21 @@ export class Capture<T> {
   #build(): void {
     if (this.#commands) return;
     const { pipelines, bindGroups, gpu } = this.device;
-    const count = this.#launches.filter((launch) => "kernel" in launch && launch.kernel.uniformNames.length > 0).length;
-    const arena = new UniformArena(gpu, Math.max(1, count) * uniformAlignment);
+    const arena = new UniformArena(gpu, Math.max(1, this.launches.length) * uniformAlignment);
     this.#uniforms = arena;
-    this.#commands = this.#launches.map((launch) => {
-      if (!("kernel" in launch)) return launch;
-      const { kernel, variant, bindings, uniforms, grid } = launch;
+    this.#commands = this.#recorded.map((item) => {
+      if (!("kernel" in item)) return copyCommand(item.source, item.target);
+      const { kernel, variant, tensors, uniforms, grid } = item;
       const hasUniforms = kernel.uniformNames.length > 0;
       const compiled = pipelines.compileNow(kernel, variant);
       return {
         kernel: compiled,
-        bindGroup: bindGroups.build(compiled.layout, bindings, hasUniforms ? arena.buffer : undefined, uniformBytes(kernel)),
+        bindGroup: bindGroups.build(
+          compiled.layout,
+          tensors.map(bindingOf),
+          hasUniforms ? arena.buffer : undefined,
+          uniformBytes(kernel),
+        ),
         offsets: hasUniforms ? [arena.push(kernel, uniforms)] : [],
         x: grid[0],
         y: grid[1] ?? 1,
@@ -103,14 +98,4 @@ export class Capture<T> {
     });
     arena.upload();
   }
-
-  /** Dispatches by kernel name, for the bench. */
-  countByKernel(): Map<string, number> {
-    const counts = new Map<string, number>();
-    for (const command of this.#commands ?? [])
-      if (!isCopy(command)) counts.set(command.kernel.name, (counts.get(command.kernel.name) ?? 0) + 1);
-    return counts;
-  }
 }
-
-export type { RecordedLaunch };

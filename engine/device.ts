@@ -2,18 +2,20 @@
  * @file The device: limits, features and tier of one adapter, the memory of its tensors, and the way that recorded work takes to
  * its queue. Made from a GPU object, so nothing is global and Node and browser are alike.
  */
-import { Capture, type RecordedLaunch } from "./capture.ts";
+import { ActivationMemory } from "./activations.ts";
+import { Capture, type Recorded } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
 import { AdapterError, DeviceError, LimnError, OutOfMemoryError, ShapeError } from "./errors.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
-import { type Allocation, GPUBufferUsageBits, type MemoryCounters, Pool } from "./pool.ts";
+import { type Allocation, BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
 import type { Profiler } from "./profiler.ts";
 import {
   BindGroupCache,
+  bindingBytes,
   bindingOf,
   type Command,
-  type CopyCommand,
+  copyCommand,
   encodeCommands,
   UniformArena,
   uniformBytes,
@@ -78,16 +80,17 @@ export class Device {
   /** Called with every module's output while a trace is on: a tap. */
   observer: ((name: string, output: Tensor) => void) | undefined;
 
-  readonly #memory: MemoryCounters = { liveBytes: 0, totalBytes: 0, peakBytes: 0 };
-  readonly #livePool: Pool;
-  /** Captures share one pool of their own: a replay may overwrite it, so no ordinary tensor may live there. */
-  readonly #capturePool: Pool;
+  readonly #buffers: BufferFactory;
+  readonly #pool: Pool;
+  /** Captures have memory of their own: a replay overwrites it, so no ordinary tensor may live there. */
+  readonly #activations: ActivationMemory;
   #captures = 0;
-  #recording: (RecordedLaunch | CopyCommand)[] | undefined;
+  #recording: Recorded[] | undefined;
   readonly #scopes: Allocation[][] = [];
   #pending: Command[] = [];
   readonly #uniforms: UniformArena;
-  readonly #placeholder: Allocation;
+  /** Stands in for optional buffers that a launch leaves out. */
+  readonly #placeholder: Tensor;
   #failure: LimnError | undefined;
   #closed = false;
 
@@ -101,11 +104,12 @@ export class Device {
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
     this.pipelines = new PipelineCache(gpu);
     this.bindGroups = new BindGroupCache(gpu);
-    this.#livePool = new Pool(gpu, this.#memory, (buffer) => this.bindGroups.forget(buffer));
-    this.#capturePool = new Pool(gpu, this.#memory, (buffer) => this.bindGroups.forget(buffer));
+    this.#buffers = new BufferFactory(gpu, (buffer) => this.bindGroups.forget(buffer));
+    this.#pool = new Pool(this.#buffers);
+    this.#activations = new ActivationMemory(this.#buffers);
     this.#uniforms = new UniformArena(gpu, 65536);
-    this.#placeholder = this.#livePool.take(256, "placeholder");
-    this.#memory.liveBytes = 0;
+    this.#placeholder = new Tensor(this, this.#pool.take(256, "placeholder"), [64], "f32");
+    this.#buffers.counters.liveBytes = 0;
     gpu.addEventListener("uncapturederror", (event) => this.#fail((event as GPUUncapturedErrorEvent).error));
     void gpu.lost.then((lost) => {
       if (!this.#closed)
@@ -140,7 +144,7 @@ export class Device {
   }
 
   get memory(): Readonly<MemoryCounters> {
-    return this.#memory;
+    return this.#buffers.counters;
   }
 
   /** The error that ended this device's usefulness, if any. */
@@ -151,8 +155,7 @@ export class Device {
   /** A tensor whose contents are undefined: its memory may have been another's. */
   empty(shape: readonly number[], dtype: DType = this.storage, label = "tensor"): Tensor {
     const bytes = Math.max(16, elementCount(shape) * bytesPerElement[dtype]);
-    const pool = this.#recording ? this.#capturePool : this.#livePool;
-    const allocation = pool.take(bytes, label);
+    const allocation = (this.#recording ? this.#activations : this.#pool).take(bytes, label);
     this.#scopes.at(-1)?.push(allocation);
     return new Tensor(this, allocation, [...shape], dtype);
   }
@@ -196,7 +199,7 @@ export class Device {
       const parent = this.#scopes.at(-1);
       for (const allocation of made) {
         if (kept.has(allocation)) parent?.push(allocation);
-        else allocation.pool.release(allocation);
+        else allocation.release();
       }
     }
   }
@@ -204,9 +207,9 @@ export class Device {
   /** Records what `fn` launches without running it. See capture.ts. */
   capture<T>(fn: () => T): Capture<T> {
     if (this.#recording) throw new LimnError("NESTED_CAPTURE", "capture: one is being recorded already");
-    const launches: (RecordedLaunch | CopyCommand)[] = [];
+    const recorded: Recorded[] = [];
     const made: Allocation[] = [];
-    this.#recording = launches;
+    this.#recording = recorded;
     this.#scopes.push(made);
     let result: T | undefined;
     try {
@@ -214,14 +217,22 @@ export class Device {
     } finally {
       this.#recording = undefined;
       this.#scopes.pop();
-      const kept = allocationsIn(result);
-      for (const allocation of made) if (!kept.has(allocation)) allocation.pool.release(allocation);
+      const returned = allocationsIn(result);
+      for (const allocation of made) if (!returned.has(allocation)) allocation.release();
     }
+    const returned = allocationsIn(result);
+    const kept = made.filter((allocation) => returned.has(allocation));
+    this.#activations.keep(kept);
     this.#captures++;
-    const kept = [...allocationsIn(result)].filter((allocation) => allocation.pool === this.#capturePool);
-    return new Capture(this, result, launches, kept, () => {
-      if (--this.#captures === 0) this.#capturePool.trim();
+    return new Capture(this, result, recorded, kept, () => {
+      if (--this.#captures === 0) this.#activations.clear();
     });
+  }
+
+  /** Bytes that captured work needs for its activations, all captures together. */
+  get activationBytes(): number {
+    this.#activations.plan();
+    return this.#activations.bytes;
   }
 
   /** Adds one dispatch to what is being recorded. Called by Kernel.launch. */
@@ -232,20 +243,20 @@ export class Device {
     uniforms: Readonly<Record<string, number>>,
     grid: Grid,
   ): void {
-    const bindings = tensors.map((tensor) =>
-      tensor ? this.#bind(kernel, tensor) : { buffer: this.#placeholder.buffer, offset: 0, size: 256 },
-    );
-    this.counters.dispatches++;
+    const bound = tensors.map((tensor) => tensor ?? this.#placeholder);
+    for (const tensor of bound) this.#checkBinding(kernel, tensor);
     if (this.#recording) {
-      this.#recording.push({ kernel, variant, bindings, uniforms, grid });
+      this.#recording.push({ kernel, variant, tensors: bound, uniforms, grid });
+      this.#activations.tick();
       return;
     }
+    this.counters.dispatches++;
     if (this.#uniforms.full) this.flush();
     const hasUniforms = kernel.uniformNames.length > 0;
     const compiled = this.pipelines.compileNow(kernel, variant);
     const bindGroup = this.bindGroups.get(
       compiled.layout,
-      bindings,
+      bound.map(bindingOf),
       hasUniforms ? this.#uniforms.buffer : undefined,
       uniformBytes(kernel),
     );
@@ -257,14 +268,10 @@ export class Device {
   copy(source: Tensor, target: Tensor): void {
     if (source.bytes !== target.bytes)
       throw new ShapeError(`copy: ${source.label} has ${source.bytes} bytes, ${target.label} ${target.bytes}`);
-    const command = {
-      source: source.buffer.gpu,
-      sourceOffset: source.offset,
-      target: target.buffer.gpu,
-      targetOffset: target.offset,
-      bytes: Math.ceil(source.bytes / 4) * 4,
-    };
-    (this.#recording ?? this.#pending).push(command);
+    if (this.#recording) {
+      this.#recording.push({ source, target });
+      this.#activations.tick();
+    } else this.#pending.push(copyCommand(source, target));
   }
 
   /** Submits what was recorded so far. */
@@ -304,7 +311,7 @@ export class Device {
     const staging = this.gpu.createBuffer({
       label: "read-back",
       size: Math.max(4, bytes),
-      usage: GPUBufferUsageBits.MAP_READ | GPUBufferUsageBits.COPY_DST,
+      usage: bufferUsage.MAP_READ | bufferUsage.COPY_DST,
     });
     try {
       const encoder = this.gpu.createCommandEncoder();
@@ -332,7 +339,7 @@ export class Device {
   /** Gives free memory back to the driver. */
   trim(): void {
     this.flush();
-    this.#livePool.trim();
+    this.#pool.trim();
   }
 
   /** Ends the device. Tensors of it can't be used any more. */
@@ -341,21 +348,25 @@ export class Device {
     this.gpu.destroy();
   }
 
-  #bind(kernel: KernelDefinition, tensor: Tensor) {
-    const binding = bindingOf(tensor);
+  #checkBinding(kernel: KernelDefinition, tensor: Tensor): void {
+    if (tensor.allocation.freed) tensor.buffer; // throws, with the tensor's name
     const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = this.limits;
-    if (binding.size > limit) {
+    const bytes = bindingBytes(tensor);
+    if (bytes > limit) {
       throw new LimnError(
         "BINDING_TOO_LARGE",
-        `${kernel.name}: ${tensor.label} takes ${binding.size} bytes, a binding may have ${limit}`,
-        { hint: "make a smaller picture", context: { bytes: binding.size, limit } },
+        `${kernel.name}: ${tensor.label} takes ${bytes} bytes, a binding may have ${limit}`,
+        {
+          hint: "make a smaller picture",
+          context: { bytes, limit },
+        },
       );
     }
-    if (binding.offset % alignment !== 0)
+    if (tensor.offset % alignment !== 0) {
       throw new ShapeError(
-        `${kernel.name}: ${tensor.label} begins at byte ${binding.offset}, which is no multiple of ${alignment}`,
+        `${kernel.name}: ${tensor.label} begins at byte ${tensor.offset}, which is no multiple of ${alignment}`,
       );
-    return binding;
+    }
   }
 
   #submit(commands: readonly Command[], replay = false): void {
@@ -383,7 +394,7 @@ export class Device {
     this.#failure ??= memory
       ? new OutOfMemoryError("GPU_OUT_OF_MEMORY", `the GPU has no memory left: ${message}`, {
           hint: "make a smaller picture, or close what else uses the GPU",
-          context: { ...this.#memory },
+          context: { ...this.#buffers.counters },
         })
       : new DeviceError("GPU_ERROR", `the GPU reported an error: ${message}`, {
           hint: "this is a bug of limn or of the driver; run with --debug and report it",

@@ -4,23 +4,23 @@
  */
 import { OutOfMemoryError } from "./errors.ts";
 
-/** One storage buffer that lives in a pool. `id` names it in bind-group keys. */
+/** One storage buffer. `id` names it in bind-group keys. */
 export interface PooledBuffer {
   readonly gpu: GPUBuffer;
   readonly bytes: number;
   readonly id: number;
 }
 
-/** A tensor's hold on a buffer, from `take` to `release`; views (reshape) share it. */
+/** A tensor's hold on a buffer; views (reshape, rows) share it. */
 export interface Allocation {
-  readonly buffer: PooledBuffer;
-  readonly pool: Pool;
   /** For messages: what the memory was taken for. */
   readonly label: string;
-  freed: boolean;
+  readonly freed: boolean;
+  readonly buffer: PooledBuffer;
+  release(): void;
 }
 
-/** Counters that all pools of a device share, in bytes. */
+/** Counters of a device, in bytes. */
 export interface MemoryCounters {
   /** Held by tensors now. */
   liveBytes: number;
@@ -30,77 +30,86 @@ export interface MemoryCounters {
   peakBytes: number;
 }
 
+/** WebGPU's buffer usage bits: numbers of the specification, so that no global of a host environment is needed. */
+export const bufferUsage = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128, QUERY_RESOLVE: 512 } as const;
+
 let nextId = 1;
 
-export class Pool {
+/** Makes and destroys storage buffers, and keeps count. */
+export class BufferFactory {
+  readonly counters: MemoryCounters = { liveBytes: 0, totalBytes: 0, peakBytes: 0 };
   readonly #device: GPUDevice;
-  readonly #counters: MemoryCounters;
-  readonly #free = new Map<number, PooledBuffer[]>();
   readonly #onDestroy: (buffer: PooledBuffer) => void;
 
-  constructor(device: GPUDevice, counters: MemoryCounters, onDestroy: (buffer: PooledBuffer) => void) {
+  constructor(device: GPUDevice, onDestroy: (buffer: PooledBuffer) => void) {
     this.#device = device;
-    this.#counters = counters;
     this.#onDestroy = onDestroy;
+  }
+
+  create(bytes: number): PooledBuffer {
+    const limit = this.#device.limits.maxBufferSize;
+    if (bytes > limit) {
+      throw new OutOfMemoryError(
+        "GPU_BUFFER_TOO_LARGE",
+        `${bytes} bytes are more than one buffer may have on this adapter (${limit})`,
+        {
+          hint: "make a smaller picture or a smaller batch",
+          context: { bytes, limit },
+        },
+      );
+    }
+    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
+    const gpu = this.#device.createBuffer({ size: bytes, usage });
+    this.counters.totalBytes += bytes;
+    this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.totalBytes);
+    return { gpu, bytes, id: nextId++ };
+  }
+
+  destroy(buffer: PooledBuffer): void {
+    this.counters.totalBytes -= buffer.bytes;
+    this.#onDestroy(buffer);
+    buffer.gpu.destroy();
+  }
+}
+
+export class Pool {
+  readonly #factory: BufferFactory;
+  readonly #free = new Map<number, PooledBuffer[]>();
+
+  constructor(factory: BufferFactory) {
+    this.#factory = factory;
   }
 
   /** A buffer of at least `bytes` bytes; its contents are whatever its last user left. */
   take(bytes: number, label: string): Allocation {
-    const size = sizeClass(bytes);
-    if (size > this.#device.limits.maxBufferSize) {
-      throw new OutOfMemoryError(
-        "GPU_BUFFER_TOO_LARGE",
-        `${label}: ${bytes} bytes are more than one buffer may have here (${this.#device.limits.maxBufferSize})`,
-        {
-          hint: "make a smaller picture or a smaller batch",
-          context: { bytes, limit: this.#device.limits.maxBufferSize },
-        },
-      );
-    }
-    const buffer = this.#free.get(size)?.pop() ?? this.#create(size);
-    this.#counters.liveBytes += buffer.bytes;
-    return { buffer, pool: this, label, freed: false };
-  }
-
-  release(allocation: Allocation): void {
-    if (allocation.freed) return;
-    allocation.freed = true;
-    this.#counters.liveBytes -= allocation.buffer.bytes;
-    const list = this.#free.get(allocation.buffer.bytes);
-    if (list) list.push(allocation.buffer);
-    else this.#free.set(allocation.buffer.bytes, [allocation.buffer]);
+    const buffer = this.#free.get(sizeClass(bytes))?.pop() ?? this.#factory.create(sizeClass(bytes));
+    const pool = this;
+    pool.#factory.counters.liveBytes += buffer.bytes;
+    return {
+      label,
+      buffer,
+      freed: false,
+      release() {
+        if (this.freed) return;
+        (this as { freed: boolean }).freed = true;
+        pool.#putBack(buffer);
+      },
+    };
   }
 
   /** Gives the free buffers back to the driver. */
   trim(): void {
-    for (const list of this.#free.values()) {
-      for (const buffer of list) {
-        this.#counters.totalBytes -= buffer.bytes;
-        this.#onDestroy(buffer);
-        buffer.gpu.destroy();
-      }
-    }
+    for (const buffer of [...this.#free.values()].flat()) this.#factory.destroy(buffer);
     this.#free.clear();
   }
 
-  #create(bytes: number): PooledBuffer {
-    const usage = GPUBufferUsageBits.STORAGE | GPUBufferUsageBits.COPY_SRC | GPUBufferUsageBits.COPY_DST;
-    const gpu = this.#device.createBuffer({ size: bytes, usage });
-    this.#counters.totalBytes += bytes;
-    this.#counters.peakBytes = Math.max(this.#counters.peakBytes, this.#counters.totalBytes);
-    return { gpu, bytes, id: nextId++ };
+  #putBack(buffer: PooledBuffer): void {
+    this.#factory.counters.liveBytes -= buffer.bytes;
+    const list = this.#free.get(buffer.bytes);
+    if (list) list.push(buffer);
+    else this.#free.set(buffer.bytes, [buffer]);
   }
 }
-
-/** WebGPU's buffer usage bits: numbers of the specification, so that no global of a host environment is needed. */
-export const GPUBufferUsageBits = {
-  MAP_READ: 1,
-  COPY_SRC: 4,
-  COPY_DST: 8,
-  UNIFORM: 64,
-  STORAGE: 128,
-  QUERY_RESOLVE: 512,
-} as const;
 
 /** Rounds up to 16 steps per power of two (at most 6.25 % lost), at least 256 bytes. */
 export function sizeClass(bytes: number): number {

@@ -1,6 +1,6 @@
 /** @file GPU timestamps, one pair around each dispatch: for `bench/`, never on in ordinary runs. */
 
-import { GPUBufferUsageBits } from "./pool.ts";
+import { bufferUsage } from "./pool.ts";
 import { type Command, encodeCommands, isCopy } from "./recorder.ts";
 
 export interface Timing {
@@ -37,9 +37,9 @@ export class Profiler {
     const bytes = Math.max(16, 16 * names.length);
     const resolved = this.#device.createBuffer({
       size: bytes,
-      usage: GPUBufferUsageBits.QUERY_RESOLVE | GPUBufferUsageBits.COPY_SRC,
+      usage: bufferUsage.QUERY_RESOLVE | bufferUsage.COPY_SRC,
     });
-    const staging = this.#device.createBuffer({ size: bytes, usage: GPUBufferUsageBits.MAP_READ | GPUBufferUsageBits.COPY_DST });
+    const staging = this.#device.createBuffer({ size: bytes, usage: bufferUsage.MAP_READ | bufferUsage.COPY_DST });
     const encoder = this.#device.createCommandEncoder();
     let index = 0;
     for (const command of commands) {

@@ -4,7 +4,7 @@
  */
 import type { KernelDefinition } from "./kernel.ts";
 import type { CompiledKernel } from "./pipeline-cache.ts";
-import { GPUBufferUsageBits, type PooledBuffer } from "./pool.ts";
+import { bufferUsage, type PooledBuffer } from "./pool.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface Dispatch {
@@ -38,11 +38,24 @@ export interface Binding {
   readonly size: number;
 }
 
-/** The range a tensor is bound as: its elements, rounded up to whole vectors of 16 bytes. */
+/** Bytes a tensor is bound with: its elements, rounded up to whole vectors of 16 bytes. */
+export function bindingBytes(tensor: Tensor): number {
+  return Math.max(16, Math.ceil(tensor.bytes / 16) * 16);
+}
+
 export function bindingOf(tensor: Tensor): Binding {
-  const buffer = tensor.buffer;
-  const size = Math.min(Math.max(16, Math.ceil(tensor.bytes / 16) * 16), buffer.bytes - tensor.offset);
-  return { buffer, offset: tensor.offset, size };
+  const buffer = tensor.allocation.buffer;
+  return { buffer, offset: tensor.offset, size: Math.min(bindingBytes(tensor), buffer.bytes - tensor.offset) };
+}
+
+export function copyCommand(source: Tensor, target: Tensor): CopyCommand {
+  return {
+    source: source.allocation.buffer.gpu,
+    sourceOffset: source.offset,
+    target: target.allocation.buffer.gpu,
+    targetOffset: target.offset,
+    bytes: Math.ceil(source.bytes / 4) * 4,
+  };
 }
 
 export const uniformAlignment = 256;
@@ -61,7 +74,7 @@ export class UniformArena {
     this.buffer = device.createBuffer({
       label: "uniforms",
       size: capacity,
-      usage: GPUBufferUsageBits.UNIFORM | GPUBufferUsageBits.COPY_DST,
+      usage: bufferUsage.UNIFORM | bufferUsage.COPY_DST,
     });
     this.#bytes = new ArrayBuffer(capacity);
     this.#view = new DataView(this.#bytes);

@@ -85,7 +85,7 @@ export class Tensor {
 
   /** Gives the memory back now. Tensors made in a scope need no call: the scope does it. */
   free(): void {
-    this.allocation.pool.release(this.allocation);
+    this.allocation.release();
   }
 }
 

@@ -1,0 +1,127 @@
+/** @file The layers that checkpoints are made of: each holds its weights and calls one kernel. */
+import type { Tensor } from "../engine/index.ts";
+import { add, type ConvPadding, conv2d, groupNorm, layerNorm, matmul } from "../kernels/index.ts";
+import type { Weights } from "./checkpoint/weights.ts";
+
+export type Activation = "none" | "silu" | "gelu" | "quick_gelu";
+
+/** y = x W + b over the last axis. `weight` [out, in] in the file, [in, out] on the device. */
+export class Linear {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+
+  constructor(weights: Weights) {
+    this.weight = weights.linear();
+    this.bias = weights.has("bias") ? weights.vector("bias") : undefined;
+  }
+
+  /** x [..., in] -> [..., out] */
+  forward(x: Tensor, epilogue: { residual?: Tensor | undefined; activation?: Activation } = {}): Tensor {
+    return matmul(x, this.weight, { bias: this.bias, ...epilogue });
+  }
+}
+
+/** Several linear layers of one input side by side, so that one GEMM does for all: [in, out1 + out2 + ...]. */
+export class FusedLinear {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+
+  constructor(weights: Weights, names: readonly string[]) {
+    this.weight = weights.concatLinear(names.map((name) => `${name}.weight`));
+    this.bias = weights.has(`${names[0]}.bias`) ? weights.concatVector(names.map((name) => `${name}.bias`)) : undefined;
+  }
+
+  /** x [..., in] -> [..., sum of outs] */
+  forward(x: Tensor): Tensor {
+    return matmul(x, this.weight, { bias: this.bias });
+  }
+}
+
+/** A convolution over NHWC. A 1x1 one is a matrix product over pixels. */
+export class Conv2d {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly stride: 1 | 2;
+  readonly padding: ConvPadding;
+  readonly upsample: boolean;
+
+  /** `padding` defaults to half the kernel, so that stride 1 keeps the size; `upsample` doubles the input (nearest) first. */
+  constructor(weights: Weights, options: { stride?: 1 | 2; padding?: ConvPadding; upsample?: boolean } = {}) {
+    this.weight = weights.conv();
+    this.bias = weights.has("bias") ? weights.vector("bias") : undefined;
+    this.stride = options.stride ?? 1;
+    this.padding = options.padding ?? (this.weight.shape[0]! - 1) / 2;
+    this.upsample = options.upsample ?? false;
+  }
+
+  /** x [N, H, W, in] -> [N, H', W', out]; `channelAdd` [N, out] is added to every pixel of its image. */
+  forward(x: Tensor, epilogue: { residual?: Tensor | undefined; channelAdd?: Tensor; activation?: Activation } = {}): Tensor {
+    return conv2d(x, this.weight, {
+      bias: this.bias,
+      stride: this.stride,
+      padding: this.padding,
+      upsample: this.upsample,
+      ...epilogue,
+    });
+  }
+}
+
+/** Group normalisation (Wu & He 2018) over [N, H, W, C]. */
+export class GroupNorm {
+  readonly gain: Tensor;
+  readonly shift: Tensor;
+  readonly groups: number;
+  readonly eps: number;
+
+  constructor(weights: Weights, groups: number, eps: number) {
+    this.gain = weights.vector("weight");
+    this.shift = weights.vector("bias");
+    this.groups = groups;
+    this.eps = eps;
+  }
+
+  forward(x: Tensor, options: { silu?: boolean } = {}): Tensor {
+    return groupNorm(x, this.gain, this.shift, { groups: this.groups, eps: this.eps, ...options });
+  }
+}
+
+/** Layer normalisation (Ba et al. 2016) over the last axis, eps 1e-5. */
+export class LayerNorm {
+  readonly gain: Tensor;
+  readonly shift: Tensor;
+
+  constructor(weights: Weights) {
+    this.gain = weights.vector("weight");
+    this.shift = weights.vector("bias");
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.gain, this.shift, { eps: 1e-5 });
+  }
+}
+
+/** Shows a module's output to whoever traces the run, and hands it on. */
+export function tap(path: string, output: Tensor): Tensor {
+  output.device.observer?.(path, output);
+  return output;
+}
+
+/**
+ * Adds `residual` to a module's output, fused into its last kernel. Under a trace it is added apart, so that the tap at `path`
+ * shows the module's own output, as the original implementations define it.
+ */
+export function withResidual(path: string, residual: Tensor, module: (epilogue: { residual?: Tensor }) => Tensor): Tensor {
+  if (!residual.device.observer) return module({ residual });
+  return add(tap(path, module({})), residual);
+}
+
+/** Applies modules one after the other, giving back each map as soon as the next one stands. `x` itself is the caller's. */
+export function chain(x: Tensor, modules: readonly ((x: Tensor) => Tensor)[]): Tensor {
+  let h = x;
+  for (const module of modules) {
+    const next = module(h);
+    if (h !== x) h.free();
+    h = next;
+  }
+  return h;
+}
