@@ -2,22 +2,28 @@
 
 import { UsageError } from "../../engine/errors.ts";
 import { nearestName } from "./nearest-name.ts";
-import { ddim, discrete, exponential, karras, type Schedule, sgmUniform, simple } from "./schedules.ts";
+import * as schedule from "./schedules.ts";
 
 export interface ScheduleEntry {
   readonly name: string;
   readonly label: string;
   readonly aliases: readonly string[];
-  readonly sigmas: Schedule;
+  readonly sigmas: schedule.Schedule;
 }
 
 export const schedules: readonly ScheduleEntry[] = [
-  { name: "discrete", label: "Uniform", aliases: ["uniform", "normal"], sigmas: discrete },
-  { name: "karras", label: "Karras", aliases: [], sigmas: karras },
-  { name: "exponential", label: "Exponential", aliases: [], sigmas: exponential },
-  { name: "sgm_uniform", label: "SGM Uniform", aliases: [], sigmas: sgmUniform },
-  { name: "simple", label: "Simple", aliases: [], sigmas: simple },
-  { name: "ddim", label: "DDIM", aliases: ["ddim_uniform"], sigmas: ddim },
+  { name: "discrete", label: "Uniform", aliases: ["uniform", "normal"], sigmas: schedule.discrete },
+  { name: "karras", label: "Karras", aliases: [], sigmas: schedule.karras },
+  { name: "exponential", label: "Exponential", aliases: [], sigmas: schedule.exponential },
+  { name: "sgm_uniform", label: "SGM Uniform", aliases: [], sigmas: schedule.sgmUniform },
+  { name: "simple", label: "Simple", aliases: [], sigmas: schedule.simple },
+  // A1111 runs it with rho = 1, which makes it `exponential`.
+  { name: "polyexponential", label: "Polyexponential", aliases: [], sigmas: schedule.exponential },
+  { name: "kl_optimal", label: "KL Optimal", aliases: [], sigmas: schedule.klOptimal },
+  { name: "beta", label: "Beta", aliases: [], sigmas: schedule.beta },
+  { name: "align_your_steps", label: "Align Your Steps", aliases: ["ays"], sigmas: schedule.alignYourSteps },
+  { name: "align_your_steps_sdxl", label: "Align Your Steps SDXL", aliases: ["ays_sdxl"], sigmas: schedule.alignYourStepsXl },
+  { name: "ddim", label: "DDIM", aliases: ["ddim_uniform"], sigmas: schedule.ddim },
 ];
 
 /** Labels and names in one spelling: "SGM Uniform" -> "sgm_uniform", "DPM++ 2M" -> "dpmpp_2m". */

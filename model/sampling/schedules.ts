@@ -1,9 +1,10 @@
 /**
- * @file Sigma schedules: which noise levels a sampler visits. Each gives falling sigmas that end in 0, one more than
- * there are steps (`ddim` may give a few more). `noise` is the model's training schedule.
+ * @file Sigma schedules: which noise levels a sampler visits. Each gives falling sigmas that end in 0 (`klOptimal`: in the smallest
+ * sigma), one more than there are steps (`ddim` may give a few more). `noise` is the model's training schedule.
  */
 
 import { linspace, type NoiseSchedule } from "./noise-schedule.ts";
+import { symmetricBetaQuantile } from "./symmetric-beta.ts";
 
 export type Schedule = (noise: NoiseSchedule, steps: number) => number[];
 
@@ -46,3 +47,30 @@ export const ddim: Schedule = (noise, steps) => {
   for (let t = 1; t < noise.timesteps; t += stride) sigmas.push(noise.sigmas[t]!);
   return sigmas.reverse();
 };
+
+/** Even in arctan sigma, down to the smallest sigma and not to 0 (Sabour et al. 2024, appendix; as A1111 has it). */
+export const klOptimal: Schedule = (noise, steps) =>
+  linspace(Math.atan(noise.sigmaMax), Math.atan(noise.sigmaMin), steps + 1).map(Math.tan);
+
+/** Quantiles of Beta(0.6, 0.6), denser at both ends, stretched over the range of sigma (Lee et al. 2024; as A1111 has it). */
+export const beta: Schedule = (noise, steps) => [
+  ...linspace(1, 0, steps).map((p) => noise.sigmaMin + symmetricBetaQuantile(p, 0.6) * (noise.sigmaMax - noise.sigmaMin)),
+  0,
+];
+
+/** Sabour et al. 2024: levels optimised for SD 1.5 in ten steps, interpolated evenly in log sigma for other numbers of steps. */
+export const alignYourSteps = optimisedLevels([14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029]);
+
+/** The same for SDXL. */
+export const alignYourStepsXl = optimisedLevels([14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.38, 0.234, 0.113, 0.029]);
+
+function optimisedLevels(levels: readonly number[]): Schedule {
+  const last = levels.length - 1;
+  const interpolate = (position: number) => {
+    const index = Math.min(Math.floor(position), last - 1);
+    const share = position - index;
+    return Math.exp((1 - share) * Math.log(levels[index]!) + share * Math.log(levels[index + 1]!));
+  };
+  // A single step would sit at the smallest level in the original; it starts from the largest here, as from pure noise it must.
+  return (_, steps) => [...linspace(0, last, steps).map(interpolate), 0];
+}

@@ -55,8 +55,9 @@ class CaseReader {
   }
 
   #findSchedule(name: string): TraceCase["run"] | undefined {
-    const [, scheduleName, steps] = /^(?:schedule|k\.sigmas)\.([a-z_]+)\.(\d+)$/.exec(name) ?? [];
-    const entry = scheduleName === undefined ? undefined : findByName(schedules, scheduleName);
+    const [, scheduleName, steps] = /^(?:schedule|k\.sigmas)\.([a-z_.]+)\.(\d+)$/.exec(name) ?? [];
+    // Variants for a model are recorded as `align_your_steps.sdxl`.
+    const entry = scheduleName === undefined ? undefined : findByName(schedules, scheduleName.replace(".", "_"));
     return entry && (async () => Float32Array.from(entry.sigmas(this.#schedule, Number(steps))));
   }
 

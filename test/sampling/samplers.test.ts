@@ -1,13 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Tensor } from "../../engine/index.ts";
-import {
-  type Denoiser,
-  NoiseSchedule,
-  planSampling,
-  type SamplerEntry,
-  samplers,
-  TorchCpuGenerator,
-} from "../../model/sampling/index.ts";
+import { type Denoiser, NoiseSchedule, planSampling, samplers, TorchCpuGenerator } from "../../model/sampling/index.ts";
 import { lmsCoefficients } from "../../model/sampling/samplers/lms.ts";
 import { ClosedFormDenoiser } from "../../model/trace/closed-form-denoiser.ts";
 import { samplerCases } from "../../model/trace/sampler-cases.ts";
@@ -66,12 +59,11 @@ describe("LMS coefficients", () => {
   });
 });
 
-/** A run on the closed form with noise of a fixed seed; counts what it draws and frees. */
-function start(sampler: SamplerEntry | string, steps: number, denoiser: Denoiser & { free(): void }, eta?: number) {
-  const name = typeof sampler === "string" ? sampler : sampler.name;
+/** A run of a sampler with its default schedule, on noise of a fixed seed. */
+function start(sampler: string, steps: number, denoiser: Denoiser & { free(): void }, eta?: number) {
   const generator = new TorchCpuGenerator(7n);
   const draw = () => gpu.device.upload(generator.randn(64), shape);
-  const plan = planSampling(schedule, { sampler: name, steps, eta });
+  const plan = planSampling(schedule, { sampler, steps, eta });
   const x = gpu.device.upload(
     generator.randn(64).map((value) => value * plan.initialNoiseScale),
     shape,
