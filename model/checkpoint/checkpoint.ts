@@ -1,0 +1,318 @@
+/**
+ * @file A checkpoint on its way to the device: owns the tensors that modules asked for through `Weights`, fills them from the
+ * file, and accounts for every tensor of the file: used, ignored by a rule, left out on purpose, or unused.
+ */
+import { type Device, ModelFileError, type Tensor } from "../../engine/index.ts";
+import { bitsOf, isWeightDType, weightDTypes } from "./dtypes.ts";
+import type { Part, Target } from "./load-plan.ts";
+import { type LoadOptions, loadTargets } from "./loader.ts";
+import { convLayout, flatLayout, type Layout, linearLayout, roundUp4 } from "./permute.ts";
+import { printable } from "./printable.ts";
+import { RowReader } from "./rows.ts";
+import type { SafetensorsFile, TensorEntry } from "./safetensors.ts";
+import { type Ignored, sortUnused } from "./unused.ts";
+import { Weights } from "./weights.ts";
+
+export interface CheckpointOptions {
+  /** dtype of matrices and convolutions on the device; the device's storage dtype unless said. Vectors are f32 always. */
+  readonly weightDType?: "f16" | "f32";
+  /** Load NaN and infinity instead of refusing them. */
+  readonly allowNonfinite?: boolean;
+  /** Refuse a file with tensors that nothing uses and no rule explains. */
+  readonly strict?: boolean;
+  /** For messages: what the file was recognised as. */
+  readonly family?: string;
+}
+
+export class Checkpoint {
+  readonly file: SafetensorsFile;
+  readonly device: Device;
+  readonly weightDType: "f16" | "f32";
+  /** What a user should know about the weights, one line each. */
+  readonly warnings: string[] = [];
+  readonly #options: CheckpointOptions;
+  readonly #targets = new Map<string, Target>();
+  readonly #tables = new Map<string, RowReader>();
+  readonly #pending = new Set<Target>();
+  readonly #used = new Set<string>();
+  readonly #missing = new Set<string>();
+  readonly #placeholders: Tensor[] = [];
+  readonly #left: string[] = [];
+  /** Targets that hold values above f16's range, by key. */
+  readonly #wide = new Set<string>();
+
+  constructor(file: SafetensorsFile, device: Device, options: CheckpointOptions = {}) {
+    this.file = file;
+    this.device = device;
+    this.weightDType = options.weightDType ?? device.storage;
+    this.#options = options;
+  }
+
+  get weights(): Weights {
+    return new Weights(this, "");
+  }
+
+  /** Bytes of all weights on the device. */
+  get bytes(): number {
+    return [...this.#targets.values()].reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+  }
+
+  /** Tensors that no module asked for and a rule explains, by reason. */
+  get ignored(): readonly Ignored[] {
+    return sortUnused(this.#unasked()).ignored;
+  }
+
+  /** Tensors that no module asked for and no rule explains. */
+  get unused(): readonly string[] {
+    return sortUnused(this.#unasked()).unused;
+  }
+
+  /**
+   * Makes modules and loads their weights: `make` only asks for tensors, so it can be called again where a weight turned out to
+   * need f32.
+   * @throws ModelFileError CHECKPOINT_MISSING, CHECKPOINT_SHAPE, CHECKPOINT_DTYPE, CHECKPOINT_NONFINITE, CHECKPOINT_UNUSED,
+   *   CHECKPOINT_CHANGED
+   */
+  async build<T>(make: (weights: Weights) => T, options: LoadOptions = {}): Promise<T> {
+    const made = this.#make(make);
+    return (await this.load(options)) ? this.#make(make) : made;
+  }
+
+  /**
+   * Streams what was asked for since the last load. True if a weight went from f16 to f32: its tensor is another one now, and
+   * modules that hold the old one must be made again (`build` does both).
+   */
+  async load(options: LoadOptions = {}): Promise<boolean> {
+    this.#expectComplete();
+    if (this.#options.strict && this.unused.length > 0) this.#refuseUnused();
+    const targets = [...this.#pending];
+    const loadOptions = { ...options, allowNonfinite: this.#options.allowNonfinite ?? false };
+    const { overflowed, allZero } = await loadTargets(this.device, this.file.source, targets, loadOptions);
+    this.#pending.clear();
+    const widened = overflowed.map((target) => this.#widen(target));
+    if (widened.length > 0) {
+      await loadTargets(this.device, this.file.source, widened, { allowNonfinite: loadOptions.allowNonfinite });
+      this.warnings.push(`${listed(widened.map(({ label }) => label))}: values above 65504 do not fit f16, kept in f32`);
+    }
+    if (allZero.length > 0) this.warnings.push(`${listed(allZero.map(({ label }) => label))}: all zero`);
+    if ((await this.file.source.unchanged?.()) === false) {
+      throw new ModelFileError("CHECKPOINT_CHANGED", `${this.file.source.name}: the file changed while it was read`, {
+        hint: "wait until its download or conversion has ended, then run again",
+        context: { file: this.file.source.name },
+      });
+    }
+    return widened.length > 0;
+  }
+
+  /** Gives all weights back. */
+  free(): void {
+    for (const { tensor } of this.#targets.values()) tensor.free();
+    for (const tensor of this.#placeholders) tensor.free();
+    this.#targets.clear();
+    this.#pending.clear();
+  }
+
+  /** See Weights.linear and Weights.concatLinear. */
+  linear(names: readonly string[]): Tensor {
+    const entries = this.#entries(names);
+    if (entries === undefined) return this.#placeholder([4, 4]);
+    const inputs = entries[0]?.shape[1] ?? 0;
+    for (const entry of entries) {
+      const [outputs = 0, inner = 0, ...taps] = entry.shape;
+      const isMatrix = entry.shape.length === 2 || (entry.shape.length === 4 && taps.every((size) => size === 1));
+      if (!isMatrix || outputs < 1 || inner !== inputs || inner < 1) {
+        this.#badShape(entry, entries.length > 1 ? `a matrix [out, ${inputs}] beside the others` : "a matrix [out, in]");
+      }
+    }
+    const outputs = entries.map((entry) => entry.shape[0] ?? 0);
+    const layout = linearLayout(sum(outputs), inputs);
+    return this.#target("linear", names, entries, outputs, layout, [inputs, layout.width]);
+  }
+
+  /** See Weights.matrix. */
+  matrix(name: string): Tensor {
+    const entries = this.#entries([name]);
+    if (entries === undefined) return this.#placeholder([4, 4]);
+    const [entry] = entries;
+    const size = entry === undefined ? 0 : product(entry.shape);
+    if (entry !== undefined && (entry.shape.length !== 2 || size < 1 || size % 4 !== 0)) {
+      this.#badShape(entry, "a matrix [in, out] of a multiple of 4 elements");
+    }
+    return this.#target("matrix", [name], entries, [size], flatLayout(size), entry?.shape ?? []);
+  }
+
+  /** See Weights.conv. */
+  conv(name: string, padInput = 0): Tensor {
+    const entries = this.#entries([name]);
+    if (entries === undefined) return this.#placeholder([1, 1, 4, 4]);
+    const [entry] = entries;
+    const [outputs = 0, inputs = 0, height = 0, width = 0] = entry?.shape ?? [];
+    if (entry !== undefined && (entry.shape.length !== 4 || product(entry.shape) < 1)) {
+      this.#badShape(entry, "a convolution [out, in, height, width]");
+    }
+    const deviceInputs = roundUp4(Math.max(inputs, padInput));
+    const layout = convLayout(outputs, inputs, height * width, deviceInputs);
+    return this.#target(`conv:${deviceInputs}`, [name], entries, [outputs], layout, [height, width, deviceInputs, layout.width]);
+  }
+
+  /** See Weights.vector and Weights.concatVector. */
+  vector(names: readonly string[], pad = 0): Tensor {
+    const entries = this.#entries(names);
+    if (entries === undefined) return this.#placeholder([4]);
+    for (const entry of entries) {
+      if (entry.shape.length !== 1 || product(entry.shape) < 1) this.#badShape(entry, "a vector [n]");
+    }
+    const counts = entries.map((entry) => entry.shape[0] ?? 0);
+    const layout = flatLayout(sum(counts));
+    const width = roundUp4(Math.max(layout.width, pad));
+    const padded = { ...layout, width, size: width, padded: width !== sum(counts) };
+    return this.#target(`vector:${width}`, names, entries, counts, padded, [width]);
+  }
+
+  /** See Weights.rows. */
+  rows(name: string): RowReader {
+    const [entry] = this.#entries([name]) ?? [];
+    if (entry !== undefined && (entry.shape.length !== 2 || product(entry.shape) < 1))
+      this.#badShape(entry, "a table [rows, width]");
+    if (entry !== undefined) this.#weightDType(entry);
+    const known = this.#tables.get(name);
+    if (known !== undefined) return known;
+    const absent: TensorEntry = { name, dtype: "F32", shape: [0, 0], begin: 0, end: 0 };
+    const table = new RowReader(this.file, entry ?? absent, this.#options.allowNonfinite ?? false);
+    this.#tables.set(name, table);
+    return table;
+  }
+
+  /** See Weights.leave. */
+  leave(path: string): void {
+    this.#left.push(path);
+  }
+
+  #make<T>(make: (weights: Weights) => T): T {
+    try {
+      return make(this.weights);
+    } catch (error) {
+      // Missing tensors come first: what else went wrong followed from them.
+      this.#expectComplete();
+      throw error;
+    }
+  }
+
+  /** The tensor for these entries, allocated once and noted for loading. */
+  #target(
+    kind: string,
+    names: readonly string[],
+    entries: readonly TensorEntry[],
+    outputs: readonly number[],
+    layout: Layout,
+    shape: readonly number[],
+  ): Tensor {
+    const key = [kind, ...names].join("\n");
+    const known = this.#targets.get(key);
+    if (known !== undefined) return known.tensor;
+    const isMatrix = !kind.startsWith("vector");
+    const dtype = isMatrix && !this.#wide.has(key) ? this.weightDType : "f32";
+    let column = 0;
+    const parts = entries.map((entry, index): Part => {
+      const part = { entry, dtype: this.#weightDType(entry), column };
+      column += outputs[index] ?? 0;
+      return part;
+    });
+    const label = printable(names.join(" + "));
+    const target: Target = { label, tensor: this.device.empty(shape, dtype, label), dtype, layout, parts, isMatrix };
+    this.#targets.set(key, target);
+    this.#pending.add(target);
+    return target.tensor;
+  }
+
+  #widen(narrow: Target): Target {
+    const tensor = this.device.empty(narrow.tensor.shape, "f32", narrow.label);
+    const target: Target = { ...narrow, tensor, dtype: "f32" };
+    for (const [key, value] of this.#targets) {
+      if (value !== narrow) continue;
+      this.#targets.set(key, target);
+      this.#wide.add(key);
+    }
+    narrow.tensor.free();
+    return target;
+  }
+
+  #entries(names: readonly string[]): TensorEntry[] | undefined {
+    const entries = names.map((name) => {
+      const entry = this.file.tensors.get(name);
+      if (entry === undefined) this.#missing.add(name);
+      else this.#used.add(name);
+      return entry;
+    });
+    return entries.every((entry) => entry !== undefined) ? entries : undefined;
+  }
+
+  /** Stands in for a missing tensor until all that are missing can be listed. */
+  #placeholder(shape: readonly number[]): Tensor {
+    const tensor = this.device.empty(shape, "f32", "missing weight");
+    this.#placeholders.push(tensor);
+    return tensor;
+  }
+
+  #weightDType(entry: TensorEntry): Part["dtype"] {
+    if (isWeightDType(entry.dtype)) return entry.dtype;
+    const name = printable(entry.name);
+    throw new ModelFileError(
+      "CHECKPOINT_DTYPE",
+      `${this.file.source.name}: tensor "${name}" is ${entry.dtype} (${bitsOf(entry.dtype)} bits)`,
+      {
+        hint: `weights may be ${weightDTypes.join(", ")}: get or convert to a version in one of these`,
+        context: { file: this.file.source.name, tensor: name, dtype: entry.dtype },
+      },
+    );
+  }
+
+  #badShape(entry: TensorEntry, expected: string): never {
+    const name = printable(entry.name);
+    throw new ModelFileError(
+      "CHECKPOINT_SHAPE",
+      `${this.file.source.name}: tensor "${name}" is [${entry.shape}], expected ${expected}`,
+      {
+        hint: "the checkpoint is damaged, or of another family than its other tensors say",
+        context: { file: this.file.source.name, tensor: name, shape: entry.shape },
+      },
+    );
+  }
+
+  #expectComplete(): void {
+    if (this.#missing.size === 0) return;
+    const names = [...this.#missing];
+    const as = this.#options.family === undefined ? "" : ` for a model of the family ${this.#options.family}`;
+    throw new ModelFileError(
+      "CHECKPOINT_MISSING",
+      `${this.file.source.name}: ${names.length} tensors are missing${as}: ${listed(names.map((name) => printable(name)))}`,
+      {
+        hint: "the file is incomplete or of another family; `limn inspect` shows what it holds",
+        context: { file: this.file.source.name, count: names.length, missing: names.slice(0, 10) },
+      },
+    );
+  }
+
+  #refuseUnused(): never {
+    const { unused } = this;
+    throw new ModelFileError(
+      "CHECKPOINT_UNUSED",
+      `${this.file.source.name}: ${unused.length} tensors are not used: ${listed(unused.map((name) => printable(name)))}`,
+      { hint: "load it without --strict if they don't matter", context: { count: unused.length, unused: unused.slice(0, 10) } },
+    );
+  }
+
+  #unasked(): string[] {
+    const left = (name: string): boolean => this.#left.some((path) => name === path || name.startsWith(`${path}.`));
+    return [...this.file.tensors.keys()].filter((name) => !this.#used.has(name) && !left(name));
+  }
+}
+
+/** The first ten, and how many more there are. */
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 10).join(", ");
+  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+const product = (values: readonly number[]): number => values.reduce((total, value) => total * value, 1);
