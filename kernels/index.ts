@@ -2,7 +2,9 @@
 export { gelu, quickGelu, silu } from "./activation.ts";
 export { add } from "./add.ts";
 export { addPerChannel } from "./add-per-channel.ts";
+export { allKernels } from "./all.ts";
 export { cast } from "./cast.ts";
+export { combine, type Term } from "./combine.ts";
 export { concat } from "./concat.ts";
 export { countNonFinite } from "./count-non-finite.ts";
 export { copy, fill } from "./fill.ts";

@@ -68,6 +68,8 @@ export interface TestDevice {
   random(shape: readonly number[], dtype?: "f32" | "f16", options?: { mean?: number; std?: number }): RandomInput;
   /** Runs operations in a scope and reads their result; everything is freed. */
   evaluate(operations: () => Tensor): Promise<Float32Array>;
+  /** The same for a u32 result. */
+  evaluateU32(operations: () => Tensor): Promise<Uint32Array>;
 }
 
 /** Sets up a device for this file and checks memory after each of its tests. */
@@ -109,15 +111,17 @@ export function useDevice(options: DeviceOptions = {}): TestDevice {
     },
     input,
     random: (shape, dtype = "f32", spread = {}) => input(shape, normals(elementCount(shape), spread), dtype),
-    async evaluate(operations) {
-      const result = current().scope(operations);
-      try {
-        return await result.read();
-      } finally {
-        result.free();
-      }
-    },
+    evaluate: (operations) => readAndFree(current().scope(operations), (result) => result.read()),
+    evaluateU32: (operations) => readAndFree(current().scope(operations), (result) => result.readU32()),
   };
+}
+
+async function readAndFree<T>(result: Tensor, read: (result: Tensor) => Promise<T>): Promise<T> {
+  try {
+    return await read(result);
+  } finally {
+    result.free();
+  }
 }
 
 /** One `describe` for each storage type. Tests of f16 skip themselves with `needsF16` where the adapter lacks it. */

@@ -1,0 +1,48 @@
+/** @file Every kernel there is, for `limn kernel`, the snapshot test and the bench. */
+import type { KernelDefinition } from "../engine/index.ts";
+import { activationNaive, activationVec4 } from "./activation.ts";
+import { addNaive, addVec4 } from "./add.ts";
+import { addPerChannelNaive, addPerChannelVec4 } from "./add-per-channel.ts";
+import { castNaive, castVec4 } from "./cast.ts";
+import { combineKernel } from "./combine.ts";
+import { concatNaive, concatVec4 } from "./concat.ts";
+import { countNonFiniteKernel } from "./count-non-finite.ts";
+import { fillKernel } from "./fill.ts";
+import { gegluNaive, gegluVec4 } from "./geglu.ts";
+import { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics } from "./group-norm/index.ts";
+import { guidanceKernel } from "./guidance.ts";
+import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
+import { modelInputKernel } from "./model-input.ts";
+import { scaleNaive, scaleVec4 } from "./scale.ts";
+import { toPixelsKernel } from "./to-pixels.ts";
+
+/** Sorted by name, the rungs of a ladder from the readable one up. */
+export const allKernels: readonly KernelDefinition[] = [
+  activationNaive,
+  activationVec4,
+  addNaive,
+  addVec4,
+  addPerChannelNaive,
+  addPerChannelVec4,
+  castNaive,
+  castVec4,
+  combineKernel,
+  concatNaive,
+  concatVec4,
+  countNonFiniteKernel,
+  fillKernel,
+  gegluNaive,
+  gegluVec4,
+  groupNormNaive,
+  groupNormStatistics,
+  groupNormCombine,
+  groupNormApply,
+  guidanceKernel,
+  layerNormNaive,
+  layerNormSoftware,
+  layerNormWorkgroup,
+  modelInputKernel,
+  scaleNaive,
+  scaleVec4,
+  toPixelsKernel,
+];

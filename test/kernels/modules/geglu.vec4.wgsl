@@ -1,0 +1,48 @@
+alias Element = f32;
+alias Element2 = vec2<f32>;
+alias Element4 = vec4<f32>;
+const WORKGROUP_SIZE = 64u;
+struct Uniforms { rows: u32, width: u32 }
+@group(0) @binding(0) var<storage, read> x: array<Element4>;
+@group(0) @binding(1) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(2) var<uniform> uniforms: Uniforms;
+
+fn flat_index(id: vec3u, groups: vec3u) -> u32 {
+  return id.x + id.y * groups.x * WORKGROUP_SIZE;
+}
+
+fn erf_positive(x: f32) -> f32 {
+  let a = min(x, 4.1);
+  let s = a * a;
+  let near = ((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a;
+  let far = 1.0 - exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+    + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
+  return select(far, near, a < 1.0);
+}
+fn erf4_positive(x: vec4f) -> vec4f {
+  let a = min(x, vec4f(4.1));
+  let s = a * a;
+  let near = ((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a;
+  let far = 1.0 - exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+    + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
+  return select(far, near, a < vec4f(1.0));
+}
+
+fn gelu(x: f32) -> f32 {
+  return 0.5 * (x + abs(x) * erf_positive(abs(x) * 0.70710678));
+}
+fn gelu4(x: vec4f) -> vec4f {
+  return 0.5 * (x + abs(x) * erf4_positive(abs(x) * 0.70710678));
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let i = flat_index(id, grid);
+  if (i >= uniforms.rows * uniforms.width) { return; }
+  let row = i / uniforms.width;
+  let a = vec4f(x[i + row * uniforms.width]);
+  let b = vec4f(x[i + (row + 1u) * uniforms.width]);
+  y[i] = Element4(a * gelu4(b));
+}

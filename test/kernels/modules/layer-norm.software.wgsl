@@ -1,0 +1,37 @@
+alias Element = f32;
+alias Element2 = vec2<f32>;
+alias Element4 = vec4<f32>;
+const WORKGROUP_SIZE = 64u;
+struct Uniforms { rows: u32, quads: u32, eps: f32 }
+@group(0) @binding(0) var<storage, read> x: array<Element4>;
+@group(0) @binding(1) var<storage, read> gain: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(4) var<uniform> uniforms: Uniforms;
+
+fn flat_index(id: vec3u, groups: vec3u) -> u32 {
+  return id.x + id.y * groups.x * WORKGROUP_SIZE;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let row = flat_index(id, grid);
+  if (row >= uniforms.rows) { return; }
+  let first = row * uniforms.quads;
+  let width = f32(4u * uniforms.quads);
+
+  var sum = vec4f();
+  for (var c = 0u; c < uniforms.quads; c++) { sum += vec4f(x[first + c]); }
+  let mean = dot(sum, vec4f(1.0)) / width;
+
+  var squares = vec4f();
+  for (var c = 0u; c < uniforms.quads; c++) {
+    let distance = vec4f(x[first + c]) - mean;
+    squares += distance * distance;
+  }
+  let inverse_deviation = inverseSqrt(dot(squares, vec4f(1.0)) / width + uniforms.eps);
+
+  for (var c = 0u; c < uniforms.quads; c++) {
+    y[first + c] = Element4((vec4f(x[first + c]) - mean) * inverse_deviation * gain[c] + shift[c]);
+  }
+}
