@@ -49,7 +49,8 @@ function mergePairs(text) {
     const [left, right] = line.split(" ");
     const leftId = ids.get(left);
     const rightId = ids.get(right);
-    // bpe.ts relies on both: a symbol is made by one merge only, and before any merge that uses it.
+    // bpe.ts relies on these: a symbol is made by one merge only, before any merge that uses it, and a word's end is one.
+    if (left.endsWith("</w>")) throw new Error(`merge ${rank}: "${line}" goes on after the end of a word`);
     if (leftId === undefined || rightId === undefined) throw new Error(`merge ${rank}: "${line}" uses a symbol not made yet`);
     if (ids.has(left + right)) throw new Error(`merge ${rank}: "${line}" makes a symbol a second time`);
     pairs.set([leftId, rightId], rank * 2);

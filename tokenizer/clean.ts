@@ -34,8 +34,9 @@ function fixCharacters(text: string): string {
     .normalize("NFC");
 }
 
-/** Repeats the fixes until the text is stable, as one may make another possible. */
+/** Repeats the fixes until the text is stable, as one may make another possible. Plain ASCII without `&` has nothing to fix. */
 function fixLine(line: string, references: boolean): string {
+  if (/^[\n -%'-~]*$/.test(line)) return line;
   for (let text = line; ; ) {
     const fixed = fixCharacters(repairMojibake(references ? unescapeClosedReferences(text) : text));
     if (fixed === text) return text;

@@ -1,4 +1,4 @@
-import { decodeSymbol, encodePiece } from "./bpe.ts";
+import { decodeSymbol, encodePieces } from "./bpe.ts";
 import { clean } from "./clean.ts";
 import { splitPieces } from "./pieces.ts";
 import { endToken, startToken, vocabulary } from "./vocabulary.ts";
@@ -31,9 +31,7 @@ export class ClipTokenizer {
    */
   encode(text: string): number[] {
     checkLength(text);
-    const table = vocabulary();
-    const encoder = new TextEncoder();
-    return splitPieces(clean(text)).flatMap((piece) => encodePiece(encoder.encode(piece), table));
+    return encodePieces(splitPieces(clean(text)), vocabulary());
   }
 
   /**
@@ -49,7 +47,7 @@ export class ClipTokenizer {
       }
       if (id < startToken) decodeSymbol(id, table, bytes);
     }
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes)).trimEnd();
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes)).replace(/ $/, "");
   }
 
   /**
