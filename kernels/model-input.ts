@@ -27,16 +27,20 @@ export interface ModelInputOptions {
   readonly copies?: number;
   /** Storage of the result. Default: the device's. */
   readonly dtype?: "f32" | "f16";
+  /** A tensor to write to, [copies * N, H, W, 4], where a capture reads its input. Default: a new one. */
+  readonly into?: Tensor;
 }
 
 /** latent f32 [N, H, W, 4] -> factor * latent, [copies * N, H, W, 4]. */
 export function modelInput(
   latent: Tensor,
-  { factor = 1, copies = 1, dtype = latent.device.storage }: ModelInputOptions = {},
+  { factor = 1, copies = 1, dtype = latent.device.storage, into }: ModelInputOptions = {},
 ): Tensor {
   if (typeof factor !== "number" && factor.size !== 1)
     throw new ShapeError(`modelInput: factor must be one number, but is ${factor.label}`);
-  const y = latent.device.empty([copies * latent.shape[0]!, ...latent.shape.slice(1)], dtype, "modelInput");
+  const y = into ?? latent.device.empty([copies * latent.shape[0]!, ...latent.shape.slice(1)], dtype, "modelInput");
+  if (y.size !== copies * latent.size)
+    throw new ShapeError(`modelInput: ${copies} times ${latent.label} do not fit into ${y.label}`);
   const constant = typeof factor === "number";
   modelInputKernel.launch(
     { latent, factor: constant ? undefined : factor, y },

@@ -1,0 +1,8 @@
+/** @file The library: `import { StableDiffusion } from "limn"`. Runs in Node and in the browser. */
+export { Device, type DeviceOptions, LimnError } from "../engine/index.ts";
+export { BlobSource, type ByteSource, MemorySource } from "./checkpoint/byte-source.ts";
+export type { ModelConfig } from "./checkpoint/config.ts";
+export type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./generation.ts";
+export type { LoadOptions } from "./load.ts";
+export { StableDiffusion } from "./pipeline.ts";
+export { samplers, schedules } from "./sampling/index.ts";

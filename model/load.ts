@@ -1,0 +1,84 @@
+/** @file Opens a checkpoint: its configuration, its weights, and the modules that take them. */
+import type { Device } from "../engine/index.ts";
+import type { ByteSource } from "./checkpoint/byte-source.ts";
+import { Checkpoint } from "./checkpoint/checkpoint.ts";
+import { type ModelConfig, type Prediction, readConfig } from "./checkpoint/config.ts";
+import type { LoadOptions as StreamOptions } from "./checkpoint/loader.ts";
+import { openSafetensors } from "./checkpoint/safetensors.ts";
+import type { GenerateOptions } from "./generation.ts";
+import type { Modules } from "./stages.ts";
+import { ClipTextEncoder } from "./text/text-encoder.ts";
+import { UNet } from "./unet/unet.ts";
+import { VaeDecoder } from "./vae/decoder.ts";
+
+export interface LoadOptions extends StreamOptions {
+  readonly device: Device;
+  /** A file of its own for the VAE. */
+  readonly vae?: ByteSource | undefined;
+  /** What the U-Net predicts, where the file is known to be read wrongly. */
+  readonly prediction?: Prediction | undefined;
+  /** Size to prepare for while the weights load. */
+  readonly size?: Pick<GenerateOptions, "width" | "height" | "guidance">;
+  readonly strict?: boolean;
+  readonly allowNonfinite?: boolean;
+  /** Largest header in bytes. */
+  readonly maxHeader?: number | undefined;
+}
+
+/** An opened model: what it is, and how to get its modules. */
+export interface OpenModel {
+  readonly config: ModelConfig;
+  readonly checkpoints: readonly Checkpoint[];
+  /** Bytes of all weights on the device. */
+  readonly bytes: number;
+  readonly warnings: readonly string[];
+  makeModules(): Modules;
+  /** Streams the weights that the modules asked for. True when modules must be made again (see Checkpoint.load). */
+  load(options: StreamOptions): Promise<boolean>;
+  free(): void;
+}
+
+export async function openModel(source: ByteSource, options: LoadOptions): Promise<OpenModel> {
+  const limits = options.maxHeader === undefined ? {} : { maxHeader: options.maxHeader };
+  const file = await openSafetensors(source, limits);
+  const vaeFile = options.vae && (await openSafetensors(options.vae, limits));
+  const found = await readConfig(file, vaeFile ? { vae: vaeFile } : {});
+  const config = options.prediction ? { ...found, prediction: options.prediction, predictionFrom: "metadata" as const } : found;
+  const { strict = false, allowNonfinite = false } = options;
+  const main = new Checkpoint(file, options.device, { strict, allowNonfinite, family: config.family });
+  const vae = vaeFile ? new Checkpoint(vaeFile, options.device, { strict, allowNonfinite, family: "VAE" }) : main;
+  const checkpoints = vae === main ? [main] : [main, vae];
+  return {
+    config,
+    checkpoints,
+    get bytes() {
+      return checkpoints.reduce((sum, checkpoint) => sum + checkpoint.bytes, 0);
+    },
+    get warnings() {
+      return checkpoints.flatMap((checkpoint) => checkpoint.warnings);
+    },
+    makeModules: () => makeModules(config, main, vae),
+    async load(stream) {
+      const changed = [];
+      for (const checkpoint of checkpoints) changed.push(await checkpoint.load(stream));
+      return changed.some(Boolean);
+    },
+    free() {
+      for (const checkpoint of checkpoints) checkpoint.free();
+    },
+  };
+}
+
+/** The modules that make a picture from a prompt. The VAE's encoder is left in the file. */
+function makeModules(config: ModelConfig, main: Checkpoint, vae: Checkpoint): Modules {
+  const [text] = config.text;
+  const autoencoder = vae.weights.at(config.vae.prefix);
+  vae.leave(autoencoder.at("encoder").path);
+  vae.leave(autoencoder.at("quant_conv").path);
+  if (vae !== main) main.leave("first_stage_model");
+  return {
+    text: new ClipTextEncoder(main.weights.at(text!.prefix), text!),
+    unet: new UNet(main.weights.at(config.unet.prefix), config.unet),
+    decoder: new VaeDecoder(autoencoder, config.vae),
+  };
+}

@@ -1,0 +1,25 @@
+/** @file From prompt to context: token ids, cut to what the text encoder takes, and the words that a small checkpoint knows. */
+import type { ClipTokenizer } from "../tokenizer/index.ts";
+
+export interface PromptIds {
+  /** start, tokens, end, padding: 77 ids. */
+  readonly ids: Uint32Array;
+  /** Tokens that did not fit and were cut. */
+  readonly cut: number;
+}
+
+/** SD 1 pads with the end marker. */
+export function promptIds(tokenizer: ClipTokenizer, prompt: string, length = 77): PromptIds {
+  const tokens = tokenizer.encode(prompt);
+  return { ids: tokenizer.sequence(tokens, { length, pad: "end" }), cut: Math.max(0, tokens.length - (length - 2)) };
+}
+
+/** Whether the prompt has one of the words or phrases that the checkpoint knows; true where it doesn't say what it knows. */
+export function namesSomethingKnown(prompt: string, knows: readonly string[]): boolean {
+  if (knows.length === 0) return true;
+  const words = ` ${prompt
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u)
+    .join(" ")} `;
+  return knows.some((known) => words.includes(` ${known} `) || words.includes(` ${known}s `));
+}
