@@ -40,7 +40,9 @@ export async function prepareOutput(path: string, options: OutputOptions): Promi
   checkName(path);
   const found = statOf(path);
   if (found?.isDirectory()) {
-    throw new FileSystemError("OUTPUT_IS_FOLDER", `${path} is a folder`, { hint: `add a file name: ${join(path, "picture.png")}` });
+    throw new FileSystemError("OUTPUT_IS_FOLDER", `${path} is a folder`, {
+      hint: `add a file name: ${join(path, "picture.png")}`,
+    });
   }
   // A device or pipe (/dev/null, a FIFO) is written into: there is nothing to replace.
   if (found && !found.isFile()) return { path, write: (bytes) => writeInto(path, bytes) };
@@ -130,7 +132,8 @@ export function withNumber(path: string, number: number): string {
 }
 
 function checkName(path: string): void {
-  if (path.includes("\0")) throw new FileSystemError("OUTPUT_NAME", "the output's name holds a NUL character", { hint: "choose another name" });
+  if (path.includes("\0"))
+    throw new FileSystemError("OUTPUT_NAME", "the output's name holds a NUL character", { hint: "choose another name" });
   const name = basename(path);
   if (process.platform === "win32" && (/^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(name) || /[<>:"|?*]/.test(name))) {
     throw new FileSystemError("OUTPUT_NAME", `${name} is no name for a file on Windows`, { hint: "choose another name" });
@@ -140,7 +143,9 @@ function checkName(path: string): void {
 function checkFolder(path: string, folder: string): void {
   const found = statOf(folder);
   if (!found) {
-    throw new FileSystemError("OUTPUT_FOLDER", `${path}: the folder ${folder} does not exist`, { hint: `make it first: mkdir -p '${folder}'` });
+    throw new FileSystemError("OUTPUT_FOLDER", `${path}: the folder ${folder} does not exist`, {
+      hint: `make it first: mkdir -p '${folder}'`,
+    });
   }
   if (!found.isDirectory()) {
     throw new FileSystemError("OUTPUT_FOLDER", `${path}: ${folder} is a file, not a folder`, { hint: "choose another folder" });
@@ -164,9 +169,13 @@ function isDanglingLink(path: string): boolean {
 
 /** Files that a killed run left: their process is gone. */
 function removeStale(folder: string): void {
-  for (const name of readdirSync(folder)) {
-    const pid = Number(temporaryName.exec(name)?.[1] ?? 0);
-    if (pid > 0 && pid !== process.pid && !isRunning(pid)) rmSync(join(folder, name), { force: true });
+  try {
+    for (const name of readdirSync(folder)) {
+      const pid = Number(temporaryName.exec(name)?.[1] ?? 0);
+      if (pid > 0 && pid !== process.pid && !isRunning(pid)) rmSync(join(folder, name), { force: true });
+    }
+  } catch {
+    // A folder that may be written but not listed, or another's file: tidying up is no reason to fail.
   }
 }
 

@@ -3,7 +3,7 @@
  * them; they would spoil a PNG or a JSON object there. So descriptor 1 is pointed at stderr before Dawn is loaded, and our own
  * data goes through a small child, `cat`, that inherits the real one (a new Node process would cost ten times as much start-up).
  */
-import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import type { Writable } from "node:stream";
 import { isatty } from "node:tty";
@@ -12,7 +12,8 @@ import { FileSystemError } from "../engine/errors.ts";
 /** The reader of stdout is gone (EPIPE): no error, only a reason to stop. */
 export class BrokenPipe extends Error {}
 
-let relay: ChildProcessByStdio<Writable, null, null> | undefined;
+/** Leads to the real stdout once that is guarded. */
+let relay: Writable | undefined;
 let relayEnd: Promise<number | "SIGPIPE"> | undefined;
 
 /** Keeps stdout for `writeStdout` alone. Call before anything is written there and before Dawn is loaded. */
@@ -21,9 +22,8 @@ export function guardStdout(): void {
   if (relay || isatty(1) || process.platform === "win32") return;
   const child = spawn("cat", [], { stdio: ["pipe", 1, "ignore"] });
   child.on("error", () => undefined);
-  if (child.pid === undefined) return;
-  child.stdin.on("error", () => undefined);
-  relay = child;
+  if (child.pid === undefined || child.stdin === null) return;
+  relay = child.stdin.on("error", () => undefined);
   relayEnd = new Promise((resolve) => {
     child.on("close", (code, signal) => resolve(signal === "SIGPIPE" ? "SIGPIPE" : (code ?? 1)));
   });
@@ -42,7 +42,7 @@ function openInstead(): void {
 
 /** Writes to the real stdout. @throws BrokenPipe; FileSystemError STDOUT_WRITE */
 export async function writeStdout(data: string | Uint8Array): Promise<void> {
-  const stream: Writable = relay?.stdin ?? process.stdout;
+  const stream: Writable = relay ?? process.stdout;
   await new Promise<void>((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException): void => reject(explain(error));
     stream.once("error", failed);
@@ -57,7 +57,7 @@ export async function writeStdout(data: string | Uint8Array): Promise<void> {
 /** Waits until all is out, after the last `writeStdout`. @throws BrokenPipe; FileSystemError STDOUT_WRITE */
 export async function finishStdout(): Promise<void> {
   if (!relay || !relayEnd) return;
-  relay.stdin.end();
+  relay.end();
   const end = await relayEnd;
   if (end === "SIGPIPE") throw new BrokenPipe();
   if (end !== 0) throw explain(undefined);

@@ -8,10 +8,18 @@ interface Meaning {
   readonly hint: string;
 }
 
-const full: Meaning = { code: "OUTPUT_FULL", fact: "there is no space left", hint: "free some space or write elsewhere with -o; the same seed makes the same picture" };
+const full: Meaning = {
+  code: "OUTPUT_FULL",
+  fact: "there is no space left",
+  hint: "free some space or write elsewhere with -o; the same seed makes the same picture",
+};
 const denied: Meaning = { code: "OUTPUT_DENIED", fact: "writing is not permitted there", hint: "choose another folder with -o" };
 const name: Meaning = { code: "OUTPUT_NAME", fact: "the name is too long", hint: "choose a shorter name with -o" };
-const folder: Meaning = { code: "OUTPUT_FOLDER", fact: "the folder is missing", hint: "make it first, or choose another with -o" };
+const folder: Meaning = {
+  code: "OUTPUT_FOLDER",
+  fact: "the folder is missing",
+  hint: "make it first, or choose another with -o",
+};
 
 const meanings: Readonly<Record<string, Meaning>> = {
   ENOSPC: full,

@@ -1,0 +1,106 @@
+/** @file What a run is doing, on stderr: one line that is rewritten on a terminal, few plain lines elsewhere. */
+import { oneLine } from "./error-text.ts";
+
+export interface ProgressOptions {
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+/** Plain lines come at most this often. */
+const plainMillis = 5000;
+
+export class Progress {
+  readonly #quiet: boolean;
+  readonly #verbose: boolean;
+  readonly #terminal = process.stderr.isTTY === true;
+  #lineOpen = false;
+  #stage = "";
+  /** Monotonic: a clock that is set while we run must not show. */
+  #stageStart = performance.now();
+  #firstStepEnd = 0;
+  #lastPlain = 0;
+
+  constructor({ quiet, verbose }: ProgressOptions) {
+    this.#quiet = quiet;
+    this.#verbose = verbose;
+  }
+
+  /** A stage begins: "load", "denoise". */
+  stage(name: string): void {
+    this.#stage = name;
+    this.#stageStart = performance.now();
+    this.#lastPlain = this.#stageStart;
+    if (this.#terminal) this.#show(name);
+  }
+
+  /** `done` of `total` steps of the stage are over. The first one compiles pipelines, so the rate is that of the others. */
+  step(done: number, total: number): void {
+    const now = performance.now();
+    if (done <= 1) this.#firstStepEnd = now;
+    const rate = done > 1 ? ((done - 1) / (now - this.#firstStepEnd)) * 1000 : (done / (now - this.#stageStart)) * 1000;
+    if (this.#terminal) {
+      const bar = "#".repeat(Math.round((20 * done) / total)).padEnd(20, "-");
+      this.#show(`${this.#stage} [${bar}] ${describeStep(done, total, rate)}`);
+    } else if (done < total && now - this.#lastPlain >= plainMillis) {
+      this.#lastPlain = now;
+      this.#show(`${this.#stage} ${describeStep(done, total, rate)}`);
+    }
+  }
+
+  /** The stage is over; `summary` stays on the screen with the time it took. */
+  end(summary = ""): void {
+    const seconds = (performance.now() - this.#stageStart) / 1000;
+    if (this.#terminal) this.#show("");
+    if (this.#verbose) this.note(`${this.#stage} ${seconds.toFixed(2)} s${summary ? `, ${summary}` : ""}`);
+  }
+
+  /** A line that the user should see, also with --quiet: a warning. */
+  warn(text: string): void {
+    this.#clear();
+    process.stderr.write(`warning: ${oneLine(text)}\n`);
+  }
+
+  /** A line that is nice to know. */
+  note(text: string): void {
+    if (this.#quiet) return;
+    this.#clear();
+    process.stderr.write(`${oneLine(text)}\n`);
+  }
+
+  /** Leaves no half line behind; call before anything else writes to the terminal. */
+  clear(): void {
+    this.#clear();
+  }
+
+  #show(text: string): void {
+    if (this.#quiet) return;
+    if (!this.#terminal) {
+      process.stderr.write(`${text}\n`);
+      return;
+    }
+    const width = (process.stderr.columns ?? 80) - 1;
+    this.#clear();
+    process.stderr.write(text.slice(0, width));
+    this.#lineOpen = text !== "";
+  }
+
+  #clear(): void {
+    if (this.#lineOpen) process.stderr.write("\r\u001b[K");
+    this.#lineOpen = false;
+  }
+}
+
+/** "7/20, 3.1 steps/s, 4 s left" */
+export function describeStep(done: number, total: number, rate: number): string {
+  const left = (total - done) / rate;
+  const speed = rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
+  return `${done}/${total}, ${speed}, ${describeSeconds(left)} left`;
+}
+
+/** "4 s", "2 min 5 s", "1 h 3 min" */
+export function describeSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
