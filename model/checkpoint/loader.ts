@@ -88,7 +88,7 @@ class Loader implements LoadResult {
     const { target, part } = piece;
     if (piece.isFirst) this.#largest = 0;
     const source = part.dtype === "F32" ? as32(bytes) : as16(bytes);
-    const largest = largestMagnitude(source, part.dtype, this.#halfTable);
+    const largest = largestMagnitude(source, part.dtype);
     this.#largest = Math.max(this.#largest, largest);
     if (largest >= infinityBits && !this.#allowNonfinite) this.#refuse(piece, source);
     const overflows = target.dtype === "f16" && part.dtype !== "F16" && this.#hasOverflow(source, part.dtype, largest);

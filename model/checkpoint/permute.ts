@@ -55,11 +55,12 @@ export function flatLayout(count: number): Layout {
   return { inner: 1, rows: new Int32Array(1), width, size: width, padded: width !== count };
 }
 
-const block = 32;
+/** Inner indices at a time: their device rows stay in the first-level cache while outputs go by in eights. */
+const block = 64;
 
 /**
- * Scatters outputs `first`.. of `source` (file order, whole outputs) into `target`. Blocked, so that both sides stay in the
- * first-level cache: the file is read along `inner`, the device is written along the outputs.
+ * Scatters outputs `first`.. of `source` (file order, whole outputs) into `target`: the file is read along `inner`, eight
+ * outputs side by side, the device is written along the outputs.
  */
 export function scatter(source: Bits, target: Bits, layout: Layout, first: number): void {
   const { inner, rows, width } = layout;
@@ -68,34 +69,59 @@ export function scatter(source: Bits, target: Bits, layout: Layout, first: numbe
     return;
   }
   const outputs = source.length / inner;
+  const eights = outputs - (outputs % 8);
   for (let j0 = 0; j0 < inner; j0 += block) {
     const j1 = Math.min(j0 + block, inner);
-    for (let o0 = 0; o0 < outputs; o0 += block) {
-      const o1 = Math.min(o0 + block, outputs);
+    for (let o = 0; o < eights; o += 8) {
       for (let j = j0; j < j1; j++) {
-        const base = rows[j]! * width + first;
-        let from = o0 * inner + j;
-        for (let o = o0; o < o1; o++, from += inner) target[base + o] = source[from]!;
+        const to = rows[j]! * width + first + o;
+        const from = o * inner + j;
+        target[to] = source[from]!;
+        target[to + 1] = source[from + inner]!;
+        target[to + 2] = source[from + 2 * inner]!;
+        target[to + 3] = source[from + 3 * inner]!;
+        target[to + 4] = source[from + 4 * inner]!;
+        target[to + 5] = source[from + 5 * inner]!;
+        target[to + 6] = source[from + 6 * inner]!;
+        target[to + 7] = source[from + 7 * inner]!;
       }
+    }
+    for (let o = eights; o < outputs; o++) {
+      for (let j = j0; j < j1; j++) target[rows[j]! * width + first + o] = source[o * inner + j]!;
     }
   }
 }
 
-/** Bits of the largest magnitude among `source`, as F32 bits: at 0x7f800000 and above there is an infinity or NaN. */
-export function largestMagnitude(source: Bits, dtype: WeightFileDType, halfTable: Uint32Array): number {
+/**
+ * F32 bits of the largest magnitude in `source`: at 0x7f800000 and above there is an infinity or NaN, 0 means all zero.
+ * For F16, whose values fit every device dtype, only these two ends are told apart from 1.
+ */
+export function largestMagnitude(source: Bits, dtype: WeightFileDType): number {
+  if (dtype === "F16") return extentOfHalves(source);
   let largest = 0;
-  if (dtype === "F32") {
-    for (let i = 0; i < source.length; i++) {
-      const magnitude = source[i]! & 0x7fffffff;
-      if (magnitude > largest) largest = magnitude;
-    }
-    return largest;
-  }
+  const mask = dtype === "F32" ? 0x7fffffff : 0x7fff;
   for (let i = 0; i < source.length; i++) {
-    const magnitude = source[i]! & 0x7fff;
+    const magnitude = source[i]! & mask;
     if (magnitude > largest) largest = magnitude;
   }
-  return dtype === "F16" ? halfTable[largest]! : largest << 16;
+  return dtype === "F32" ? largest : largest << 16;
+}
+
+/** Two halves at a time: an exponent of all ones, and only that, carries into the sign bit when one is added to it. */
+function extentOfHalves(source: Bits): number {
+  const odd = source.byteOffset % 4 !== 0 || source.length % 2 !== 0;
+  const bits = odd ? source.slice() : source;
+  const pairs = new Uint32Array(bits.buffer, bits.byteOffset, bits.length >> 1);
+  const last = bits[bits.length - 1] ?? 0;
+  let any = last & 0x7fff;
+  let carry = (last & 0x7c00) + 0x400;
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i]!;
+    any |= pair & 0x7fff7fff;
+    carry |= (pair & 0x7c007c00) + 0x04000400;
+  }
+  if ((carry & 0x80008000) !== 0) return 0x7f800000;
+  return any === 0 ? 0 : 1;
 }
 
 /** `source` as f16 or f32 bits; `scratch` is written where the format changes, and returned in part. */
