@@ -9,7 +9,7 @@ import { concatNaive, concatVec4 } from "./concat.ts";
 import { countNonFiniteKernel } from "./count-non-finite.ts";
 import { fillKernel } from "./fill.ts";
 import { gegluNaive, gegluVec4 } from "./geglu.ts";
-import { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics } from "./group-norm/index.ts";
+import { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics, groupNormWhole } from "./group-norm/index.ts";
 import { guidanceKernel } from "./guidance.ts";
 import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
 import { modelInputKernel } from "./model-input.ts";
@@ -34,6 +34,7 @@ export const allKernels: readonly KernelDefinition[] = [
   gegluNaive,
   gegluVec4,
   groupNormNaive,
+  groupNormWhole,
   groupNormStatistics,
   groupNormCombine,
   groupNormApply,

@@ -1,6 +1,6 @@
 /**
  * @file Group normalisation (Wu and He 2018), with SiLU where asked. Statistics in f32, free of atomics, so that the same input
- * gives the same bits. Two passes over x (statistics, apply) with a small step between them.
+ * gives the same bits. Small maps take one launch (whole.ts); others two passes over x (statistics, apply) with a small step between.
  */
 import { expectShape, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { inBands } from "../bands.ts";
@@ -8,8 +8,9 @@ import { groupNormApply } from "./apply.ts";
 import { groupNormCombine } from "./combine.ts";
 import { groupNormNaive } from "./naive.ts";
 import { groupNormStatistics } from "./statistics.ts";
+import { groupNormWhole } from "./whole.ts";
 
-export { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics };
+export { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics, groupNormWhole };
 
 export interface GroupNormOptions {
   readonly groups: number;
@@ -34,13 +35,30 @@ export function groupNorm(x: Tensor, gain: Tensor, shift: Tensor, { groups, eps,
   const samples = x.shape[0]!;
   const pixels = rows / samples;
   const y = x.device.empty(x.shape, x.dtype, "groupNorm");
+  const sizes = { samples, pixels, channels, groups, eps, silu };
   if (channels % 4 !== 0) {
-    const uniforms = { samples, pixels, channels, groups, eps };
-    groupNormNaive.launch({ x, gain, shift, y }, uniforms, perElement(samples * groups), { flags: { SILU: silu } });
-    return y;
+    groupNormNaive.launch({ x, gain, shift, y }, sizes, perElement(samples * groups), { flags: { SILU: silu } });
+  } else if (isSmall(x, sizes)) {
+    groupNormWhole.launch(
+      { x, gain, shift, y },
+      { pixels, quads: channels / 4, width: channels / groups / 4, eps },
+      [groups, samples],
+      { flags: { SILU: silu }, tunables: { WORKGROUP_SIZE: x.device.tier === "software" ? 8 : 256 } },
+    );
+  } else {
+    x.device.scope(() => normaliseInSlabs(x, gain, shift, y, sizes));
   }
-  x.device.scope(() => normalise(x, gain, shift, y, { samples, pixels, channels, groups, eps, silu }));
   return y;
+}
+
+/** True where one workgroup a group is enough to be quicker than three launches. Software adapters pay for the third reading. */
+function isSmall(x: Tensor, { pixels, channels, groups }: Sizes): boolean {
+  const width = channels / groups;
+  return (
+    width % 4 === 0 &&
+    pixels * width <= (x.device.tier === "software" ? 1024 : 16384) &&
+    x.bytes <= x.device.limits.maxStorageBufferBindingSize
+  );
 }
 
 interface Sizes extends Required<GroupNormOptions> {
@@ -49,7 +67,7 @@ interface Sizes extends Required<GroupNormOptions> {
   readonly channels: number;
 }
 
-function normalise(x: Tensor, gain: Tensor, shift: Tensor, y: Tensor, sizes: Sizes): void {
+function normaliseInSlabs(x: Tensor, gain: Tensor, shift: Tensor, y: Tensor, sizes: Sizes): void {
   const { device } = x;
   const { samples, pixels, channels, groups, eps, silu } = sizes;
   const quads = channels / 4;

@@ -17,6 +17,12 @@ interface GroupCase {
 const groupCases: readonly GroupCase[] = [
   { shape: [2, 16, 16, 64], groups: 8, silu: true },
   { shape: [2, 16, 16, 64], groups: 32 },
+  // One workgroup a group: widths of 1, 2, 3 and 40 vectors.
+  { shape: [2, 8, 8, 128], groups: 8, silu: true },
+  { shape: [2, 1, 1, 64], groups: 8 },
+  { shape: [3, 5, 13, 96], groups: 8, silu: true },
+  { shape: [1, 3, 2, 320], groups: 2 },
+  { shape: [1, 32, 32, 64], groups: 4, mean: 300 },
   { shape: [1, 1, 1, 4], groups: 1 },
   { shape: [3, 1, 1, 64], groups: 32, silu: true },
   { shape: [1, 9, 7, 96], groups: 32, silu: true },
