@@ -1,5 +1,6 @@
 import { unescapeClosedReferences, unescapeHtml } from "./entities.ts";
 import { repairMojibake } from "./mojibake.ts";
+import { normalize } from "./normalize.ts";
 import { characterOfWindows1252 } from "./windows-1252.ts";
 
 /** Ligatures and digraphs of Latin letters that ftfy takes apart. */
@@ -18,7 +19,7 @@ const terminalEscape = new RegExp(`${escapeCharacter}\\[[\\p{Nd};]*[a-zA-Z]`, "g
 /** C0 controls but for tab and line breaks, DEL, and characters that Unicode deprecates or keeps for other uses. */
 const controls = /(?![\t\n\f\r\u0080-\u009f])\p{Cc}|[\u206a-\u206f\ufeff\ufff9-\ufffc]/gu;
 
-/** One round of ftfy's character fixes, in its order. */
+/** One round of ftfy's character fixes, in its order; NFC follows. */
 function fixCharacters(text: string): string {
   return text
     .replace(/[\u0080-\u009f]/g, (control) => characterOfWindows1252(control.charCodeAt(0)))
@@ -30,15 +31,14 @@ function fixCharacters(text: string): string {
     .replace(/\r\n?|[\u2028\u2029\u0085]/g, "\n")
     .replace(/\p{Surrogate}/gu, "\ufffd")
     .replace(terminalEscape, "")
-    .replace(controls, "")
-    .normalize("NFC");
+    .replace(controls, "");
 }
 
 /** Repeats the fixes until the text is stable, as one may make another possible. Plain ASCII without `&` has nothing to fix. */
 function fixLine(line: string, references: boolean): string {
   if (/^[\n -%'-~]*$/.test(line)) return line;
   for (let text = line; ; ) {
-    const fixed = fixCharacters(repairMojibake(references ? unescapeClosedReferences(text) : text));
+    const fixed = normalize(fixCharacters(repairMojibake(references ? unescapeClosedReferences(text) : text)));
     if (fixed === text) return text;
     text = fixed;
   }

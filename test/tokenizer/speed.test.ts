@@ -17,19 +17,21 @@ function randomLetters(count: number): string {
 
 // The best of several runs, as other work on the machine only ever adds time.
 it.each([
-  ["random letters", randomLetters(maxPromptBytes)],
-  ["one letter", full("a")],
-  ["punctuation", full("!?#")],
-  ["emoji", full("👩‍🚀")],
-  ["unfinished character references", full("&")],
-  ["nested character references", `&${"amp;".repeat(16_000)}`],
-  ["mojibake", full("Ã©")],
-])("encodes 64 KiB of %s without spaces in less than 50 ms", (_, text) => {
+  ["random letters", 50, randomLetters(maxPromptBytes)],
+  ["one letter", 50, full("a")],
+  ["punctuation", 50, full("!?#")],
+  ["emoji", 50, full("👩‍🚀")],
+  ["unfinished character references", 50, full("&")],
+  ["nested character references", 50, `&${"amp;".repeat(16_000)}`],
+  // Unsorted, these take the built-in NFC half a second.
+  ["combining marks", 150, full("\u0323\u0301")],
+  ["mojibake", 50, full("Ã©")],
+])("encodes 64 KiB of %s without spaces in less than %d ms", (_, limit, text) => {
   let best = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < 12 && best >= 50; run++) {
+  for (let run = 0; run < 40 && best >= limit; run++) {
     const start = performance.now();
     tokenizer.encode(text);
     best = Math.min(best, performance.now() - start);
   }
-  expect(best).toBeLessThan(50);
+  expect(best).toBeLessThan(limit);
 });
