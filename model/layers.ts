@@ -10,9 +10,9 @@ export class Linear {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
 
-  constructor(weights: Weights) {
-    this.weight = weights.linear();
-    this.bias = weights.has("bias") ? weights.vector("bias") : undefined;
+  constructor(weights: Weights, weight = "weight", bias = "bias") {
+    this.weight = weights.linear(weight);
+    this.bias = weights.has(bias) ? weights.vector(bias) : undefined;
   }
 
   /** x [..., in] -> [..., out] */

@@ -7,7 +7,7 @@ import type { LoadOptions as StreamOptions } from "./checkpoint/loader.ts";
 import { openSafetensors } from "./checkpoint/safetensors.ts";
 import type { GenerateOptions } from "./generation.ts";
 import type { Modules } from "./stages.ts";
-import { ClipTextEncoder } from "./text/text-encoder.ts";
+import { TextEncoder } from "./text/text-encoder.ts";
 import { UNet } from "./unet/unet.ts";
 import { VaeDecoder } from "./vae/decoder.ts";
 
@@ -77,7 +77,7 @@ function makeModules(config: ModelConfig, main: Checkpoint, vae: Checkpoint): Mo
   vae.leave(autoencoder.at("quant_conv").path);
   if (vae !== main) main.leave("first_stage_model");
   return {
-    text: new ClipTextEncoder(main.weights.at(text!.prefix), text!),
+    text: new TextEncoder(main.weights.at(text!.prefix), text!),
     unet: new UNet(main.weights.at(config.unet.prefix), config.unet),
     decoder: new VaeDecoder(autoencoder, config.vae),
   };

@@ -75,7 +75,7 @@ export class StableDiffusion {
     const guided = guidance !== 1;
     const stages = this.#stagesFor({ width, height, guided });
     const prompts = guided ? [options.negative ?? "", prompt] : [prompt];
-    const ids = prompts.map((text) => promptIds(this.tokenizer, text)); //                         [P][77]
+    const ids = prompts.map((text) => promptIds(this.tokenizer, text, this.#modules.text.config)); //                         [P][77]
     for (const { cut } of ids) if (cut > 0) warnings.push(`the prompt is ${cut} tokens too long: only its first 75 are used`);
     device.write(stages.nonFinite, new Uint32Array(1));
     device.write(stages.embedded, await this.#modules.text.embed(ids.map((sequence) => sequence.ids)));

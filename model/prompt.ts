@@ -1,5 +1,7 @@
 /** @file From prompt to context: token ids, cut to what the text encoder takes, and the words that a small checkpoint knows. */
+
 import type { ClipTokenizer } from "../tokenizer/index.ts";
+import type { TextConfig } from "./checkpoint/config.ts";
 
 export interface PromptIds {
   /** start, tokens, end, padding: 77 ids. */
@@ -8,10 +10,14 @@ export interface PromptIds {
   readonly cut: number;
 }
 
-/** SD 1 pads with the end marker. */
-export function promptIds(tokenizer: ClipTokenizer, prompt: string, length = 77): PromptIds {
+/** CLIP under Hugging Face's names pads with the end marker, OpenCLIP with zeros. */
+export function promptIds(tokenizer: ClipTokenizer, prompt: string, config: TextConfig): PromptIds {
+  const length = config.positions;
   const tokens = tokenizer.encode(prompt);
-  return { ids: tokenizer.sequence(tokens, { length, pad: "end" }), cut: Math.max(0, tokens.length - (length - 2)) };
+  return {
+    ids: tokenizer.sequence(tokens, { length, pad: config.kind === "clip" ? "end" : "zero" }),
+    cut: Math.max(0, tokens.length - (length - 2)),
+  };
 }
 
 /** Whether the prompt has one of the words or phrases that the checkpoint knows; true where it doesn't say what it knows. */

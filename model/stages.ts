@@ -4,12 +4,12 @@ import { countNonFinite, modelInput, toPixels } from "../kernels/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
 import type { NoiseSchedule } from "./sampling/index.ts";
-import type { ClipTextEncoder } from "./text/text-encoder.ts";
+import type { TextEncoder } from "./text/text-encoder.ts";
 import type { UNet } from "./unet/unet.ts";
 import type { VaeDecoder } from "./vae/decoder.ts";
 
 export interface Modules {
-  readonly text: ClipTextEncoder;
+  readonly text: TextEncoder;
   readonly unet: UNet;
   readonly decoder: VaeDecoder;
 }

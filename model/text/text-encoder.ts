@@ -1,62 +1,28 @@
-import type { Device, Tensor } from "../../engine/index.ts";
-import { attention } from "../../kernels/index.ts";
+import type { Tensor } from "../../engine/index.ts";
+import { matmul } from "../../kernels/index.ts";
 import type { TextConfig } from "../checkpoint/config.ts";
 import type { RowReader, Weights } from "../checkpoint/weights.ts";
-import { type Activation, FusedLinear, LayerNorm, Linear } from "../layers.ts";
+import { LayerNorm } from "../layers.ts";
+import { TextLayer } from "./text-layer.ts";
 
-/** norm -> causal self-attention, norm -> MLP, each with its residual. Source: `CLIPEncoderLayer` (transformers). */
-class TextLayer {
-  readonly norm1: LayerNorm; //  layer_norm1
-  readonly qkv: FusedLinear; //  self_attn.q_proj | k_proj | v_proj
-  readonly out: Linear; //       self_attn.out_proj
-  readonly norm2: LayerNorm; //  layer_norm2
-  readonly expand: Linear; //    mlp.fc1
-  readonly contract: Linear; //  mlp.fc2
-  readonly heads: number;
-  readonly activation: Activation;
-
-  constructor(weights: Weights, heads: number, activation: Activation) {
-    this.norm1 = new LayerNorm(weights.at("layer_norm1"));
-    this.qkv = new FusedLinear(weights.at("self_attn"), ["q_proj", "k_proj", "v_proj"]);
-    this.out = new Linear(weights.at("self_attn.out_proj"));
-    this.norm2 = new LayerNorm(weights.at("layer_norm2"));
-    this.expand = new Linear(weights.at("mlp.fc1"));
-    this.contract = new Linear(weights.at("mlp.fc2"));
-    this.heads = heads;
-    this.activation = activation;
-  }
-
-  /** x [P, T, C] -> [P, T, C] */
-  forward(x: Tensor): Tensor {
-    const width = x.shape.at(-1)!;
-    return x.device.scope(() => {
-      const qkv = this.qkv.forward(this.norm1.forward(x)); //                        [P, T, 3C]
-      const columns = { q: 0, k: width, v: 2 * width };
-      const h = attention(qkv, qkv, qkv, { heads: this.heads, headDim: width / this.heads, causal: true, columns });
-      const attended = this.out.forward(h, { residual: x }); //                      [P, T, C]
-      const hidden = this.expand.forward(this.norm2.forward(attended), { activation: this.activation }); // [P, T, 4C]
-      return this.contract.forward(hidden, { residual: attended }); //               [P, T, C]
-    });
-  }
-}
-
-/** CLIP's text transformer (Radford et al. 2021) under Hugging Face's names, as SD 1 checkpoints carry it. */
-export class ClipTextEncoder {
+/** The text transformer of CLIP (Radford et al. 2021), under Hugging Face's names (SD 1, SDXL) or OpenCLIP's (SD 2, SDXL). */
+export class TextEncoder {
   readonly config: TextConfig;
-  readonly tokens: RowReader; //       embeddings.token_embedding.weight [vocabulary, C], read by row
-  readonly positions: RowReader; //    embeddings.position_embedding.weight [77, C]
-  readonly layers: readonly TextLayer[]; // encoder.layers
-  readonly finalNorm: LayerNorm; //    final_layer_norm
+  readonly tokens: RowReader; //    embeddings.token_embedding.weight      | token_embedding.weight   [vocabulary, C], read by row
+  readonly positions: RowReader; // embeddings.position_embedding.weight   | positional_embedding     [77, C]
+  readonly layers: readonly TextLayer[]; // encoder.layers                 | transformer.resblocks
+  readonly finalNorm: LayerNorm; // final_layer_norm                       | ln_final
+  readonly projection: Tensor | undefined; //                                text_projection          [C, C]
 
   constructor(weights: Weights, config: TextConfig) {
+    const clip = config.kind === "clip";
     this.config = config;
-    this.tokens = weights.rows("embeddings.token_embedding.weight");
-    this.positions = weights.rows("embeddings.position_embedding.weight");
-    this.layers = Array.from(
-      { length: config.layers },
-      (_, i) => new TextLayer(weights.at(`encoder.layers.${i}`), config.heads, config.activation),
-    );
-    this.finalNorm = new LayerNorm(weights.at("final_layer_norm"));
+    this.tokens = weights.rows(clip ? "embeddings.token_embedding.weight" : "token_embedding.weight");
+    this.positions = weights.rows(clip ? "embeddings.position_embedding.weight" : "positional_embedding");
+    const layers = weights.at(clip ? "encoder.layers" : "transformer.resblocks");
+    this.layers = Array.from({ length: config.layers }, (_, i) => new TextLayer(layers.at(`${i}`), config));
+    this.finalNorm = new LayerNorm(weights.at(clip ? "final_layer_norm" : "ln_final"));
+    this.projection = config.pooled ? weights.matrix("text_projection") : undefined;
   }
 
   /**
@@ -75,7 +41,7 @@ export class ClipTextEncoder {
     return embedded;
   }
 
-  /** x [P, T, C] (embedded) -> the input of every layer and, last, the output of the last one */
+  /** x [P, T, C] (embedded) -> the input of every layer and, last, the output of the last one. */
   hiddenStates(x: Tensor): Tensor[] {
     return x.device.scope(() => {
       const hidden = [x];
@@ -84,18 +50,19 @@ export class ClipTextEncoder {
     });
   }
 
-  /** x [P, T, C] (embedded) -> context [P, T, C]: the last layer's output, or that of `skip - 1` layers before it, normed. */
-  forward(x: Tensor, skip = 1): Tensor {
-    return x.device.scope(() => this.finalNorm.forward(this.hiddenStates(x).at(-skip)!));
+  /**
+   * x [P, T, C] (embedded) -> context [P, T, C], as the family takes it: the output of the last layer or of the one before,
+   * normed or not. `skip` counts layers from the end ("CLIP skip").
+   */
+  forward(x: Tensor, skip = this.config.output === "last" ? 1 : 2): Tensor {
+    return x.device.scope(() => {
+      const hidden = this.hiddenStates(x).at(-skip)!;
+      return this.config.finalNorm ? this.finalNorm.forward(hidden) : hidden;
+    });
   }
 
-  /** An f32 or f16 tensor on `device` for `embedded` numbers. */
-  upload(device: Device, embedded: Float32Array, sequences: number): Tensor {
-    return device.upload(
-      embedded,
-      [sequences, embedded.length / sequences / this.config.width, this.config.width],
-      device.storage,
-      "text embedding",
-    );
+  /** last [P, T, C] (output of the last layer) -> projected [P, T, C]; the pooled vector is the row of the end marker (SDXL). */
+  pooled(last: Tensor): Tensor {
+    return last.device.scope(() => matmul(this.finalNorm.forward(last), this.projection!));
   }
 }
