@@ -25,7 +25,7 @@ const mark = "\\x82\\x84\\x8b\\x91\\x93-\\x95\\x99\\x9b\\xa1\\xa9\\xab\\xae\\xbb
 const convincing = new RegExp(
   [
     // Emoji and all else of four bytes.
-    "[\\xf0-\\xf4]",
+    "[\\xf0-\\xf4][\\x80-\\xbf]{3}",
     // CJK, Indic and general punctuation: a small accented letter, then a sign or a ligature and one more byte.
     `[\\xe0-\\xef][\\x80\\x8c\\x95\\x99\\x9c\\xa1\\xa9\\xae\\xb0${sign}][\\x80-\\xbf]`,
     "\\xe2[\\x82\\x84][\\x80-\\xbf]",
