@@ -51,7 +51,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) throw new TextWanted(text);
-    throw explain(error, rest);
+    throw explain(error);
   }
   return finish();
 }
@@ -75,7 +75,7 @@ function isCommand(word: string): word is CommandName {
 }
 
 /** commander's error in our words and with our codes. */
-function explain(error: CommanderError, rest: readonly string[]): UsageError {
+function explain(error: CommanderError): UsageError {
   const [first = "", suggestion = ""] = error.message.replace(/^error: /, "").split("\n");
   const meant = /Did you mean (?:one of )?(.+)\?/.exec(suggestion)?.[1];
   const lookUp = "see limn --help";
@@ -95,12 +95,13 @@ function explain(error: CommanderError, rest: readonly string[]): UsageError {
         hint: quoted === "prompt" ? 'limn "a red fox" --seed 3' : lookUp,
       });
     case "commander.excessArguments":
-      return new UsageError("TOO_MANY_ARGUMENTS", first.replace(/\.$/, ""), {
-        hint: `put a text of several words in quotes: "${rest
-          .filter((word) => !word.startsWith("-"))
-          .slice(0, 3)
-          .join(" ")} ..."`,
-      });
+      return new UsageError(
+        "TOO_MANY_ARGUMENTS",
+        first.replace(/^too many arguments.*?Expected (\d+) arguments? but got (\d+)\.?$/, "$2 texts are given, $1 is taken"),
+        {
+          hint: 'put a text of several words in quotes: limn "a red fox"',
+        },
+      );
     case "commander.invalidArgument": {
       const option = /option '(?:-\w, )?--([\w-]+)/.exec(first)?.[1] ?? "option";
       const value = /argument '([^']*)' is invalid/.exec(first)?.[1] ?? "";

@@ -40,17 +40,17 @@ export function addGpuOptions(command: Command): void {
     .addOption(
       number("--adapter <index>", "use this adapter, as limn doctor lists them", wholeNumber("adapter", { min: 0, max: 255 })),
     )
-    .option("--require-gpu", "refuse an adapter that computes on the CPU", false)
+    .option("--require-gpu", "refuse an adapter that computes on the CPU")
     .addOption(choice("--tier <name>", "force the kernels for a kind of adapter", tiers))
     .addOption(choice("--precision <kind>", "storage of weights and activations", ["auto", "f32", "f16"]).default("auto"));
 }
 
 export function addCommonOptions(command: Command): void {
   command
-    .option("--json", "one JSON object on stdout", false)
-    .option("-q, --quiet", "no progress", false)
-    .option("--verbose", "say more on stderr", false)
-    .option("--debug", "stack traces", false);
+    .option("--json", "one JSON object on stdout")
+    .option("-q, --quiet", "no progress")
+    .option("--verbose", "say more on stderr")
+    .option("--debug", "stack traces");
 }
 
 /** The flags that every command has. */

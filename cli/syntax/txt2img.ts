@@ -16,7 +16,7 @@ export function txt2imgSyntax(): Syntax {
     .description('Make a picture from a prompt. (limn "PROMPT" is short for limn txt2img "PROMPT".)')
     .argument("<prompt>", "what the picture shows")
     .option("-m, --model <file>", "checkpoint (.safetensors); without it the small one that comes with limn")
-    .option("-n, --negative <text>", "what the picture must not show", "")
+    .option("-n, --negative <text>", "what the picture must not show")
     .option("-o, --output <file>", "where to write the PNG, - for stdout (default: PROMPT-SEED.png)")
     .addOption(number("-W, --width <pixels>", "width, a multiple of 8", pictureSide("width")))
     .addOption(number("-H, --height <pixels>", "height, a multiple of 8", pictureSide("height")))
@@ -49,9 +49,9 @@ export function txt2imgSyntax(): Syntax {
     )
     .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto"))
     .option("--vae <file>", "take the decoder from this file")
-    .option("--overwrite", "replace the output file if it exists", false)
-    .option("--strict", "refuse a checkpoint with tensors that are not used", false)
-    .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity", false)
+    .option("--overwrite", "replace the output file if it exists")
+    .option("--strict", "refuse a checkpoint with tensors that are not used")
+    .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity")
     .addOption(maxHeader())
     .option("--noise <file>", "start from this noise: a safetensors with one tensor [1,4,H/8,W/8]")
     .option("--save-latent <file>", "write the final latent as safetensors");
@@ -86,7 +86,7 @@ export function txt2imgSyntax(): Syntax {
           ...common(values),
           ...gpu(values),
           prompt,
-          negative: checkedPrompt("negative", values["negative"] as string),
+          negative: checkedPrompt("negative", (values["negative"] as string | undefined) ?? ""),
           model: values["model"] as string | undefined,
           output,
           width: values["width"] as number | undefined,
