@@ -1,0 +1,28 @@
+/** @file Attention: softmax(scale q k^T) v, head by head. The matrix of scores is never stored. */
+import type { Tensor } from "../../engine/index.ts";
+import { attentionNaive, naive } from "./naive.ts";
+import { type AttentionOptions, type AttentionProblem, attentionProblem } from "./problem.ts";
+import { attentionSoftware, software, softwareFits } from "./software.ts";
+import { attentionTiled, tiled, tiledFits } from "./tiled.ts";
+
+export type { AttentionOptions };
+export { attentionNaive, attentionSoftware, attentionTiled };
+
+/** The ladder: whether a rung can do a problem on its device, and how. */
+export const attentionRungs = {
+  naive: { fits: (_: AttentionProblem) => true, run: naive },
+  tiled: { fits: tiledFits, run: tiled },
+  software: { fits: softwareFits, run: software },
+} as const;
+
+/**
+ * Scaled dot-product attention (Vaswani et al. 2017, equation 1) of `heads` heads.
+ * q [N, T, wq], k [N, S, wk], v [N, S, wv] -> [N, T, heads * headDim]; head h takes columns first + h * headDim onwards of each row.
+ * Statistics and sums in f32. Throws a ShapeError where sizes, columns or dtypes don't fit together.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const problem = attentionProblem(q, k, v, options);
+  const order = q.device.tier === "software" ? (["software", "naive"] as const) : (["tiled", "naive"] as const);
+  const rung = order.find((name) => attentionRungs[name].fits(problem)) ?? "naive";
+  return attentionRungs[rung].run(problem);
+}

@@ -1,0 +1,162 @@
+import { describe, expect, test } from "vitest";
+import { ShapeError } from "../../engine/index.ts";
+import { attention, attentionRungs } from "../../kernels/attention/index.ts";
+import { type AttentionOptions, attentionProblem } from "../../kernels/attention/problem.ts";
+import { type AttentionCase, attentionOracle } from "../oracle/attention.ts";
+import { closeTo, forEachDType, limited, needs, useDevice } from "./harness.ts";
+
+// f32: sums of at most 300 numbers of size 1, exponents to 1e-6. f16: the result's rounding (2^-11).
+const tolerance = { f32: 5e-6, f16: 1e-3 };
+
+interface Case extends AttentionCase {
+  /** One tensor of rows q | k | v instead of three. */
+  readonly fused?: boolean;
+  /** Deviation of q and k: 4 makes scores of 80 and more. */
+  readonly std?: number;
+  /** Extra columns before the operands' first and after their last. */
+  readonly margin?: number;
+}
+
+const cases: readonly Case[] = [
+  { batch: 1, queries: 1, keys: 1, heads: 1, headDim: 4 },
+  { batch: 2, queries: 7, keys: 1, heads: 3, headDim: 4 },
+  { batch: 1, queries: 1, keys: 7, heads: 3, headDim: 8 },
+  { batch: 2, queries: 17, keys: 65, heads: 3, headDim: 8, std: 4 },
+  { batch: 1, queries: 65, keys: 77, heads: 2, headDim: 40 },
+  { batch: 1, queries: 63, keys: 63, heads: 1, headDim: 64, std: 4 },
+  { batch: 1, queries: 33, keys: 63, heads: 2, headDim: 80, scale: 0.3 },
+  { batch: 1, queries: 7, keys: 129, heads: 2, headDim: 160 },
+  { batch: 1, queries: 9, keys: 65, heads: 1, headDim: 512 },
+  { batch: 2, queries: 77, keys: 77, heads: 4, headDim: 16, causal: true, fused: true },
+  { batch: 1, queries: 7, keys: 7, heads: 8, headDim: 12, causal: true },
+  { batch: 1, queries: 130, keys: 130, heads: 1, headDim: 8, causal: true, std: 4 },
+  { batch: 2, queries: 65, keys: 65, heads: 3, headDim: 20, fused: true },
+  { batch: 2, queries: 16, keys: 77, heads: 2, headDim: 8, margin: 4 },
+  { batch: 1, queries: 1, keys: 300, heads: 1, headDim: 128 },
+];
+
+/** For rungs that take any width. */
+const oddCases: readonly Case[] = [
+  { batch: 1, queries: 5, keys: 7, heads: 3, headDim: 5 },
+  { batch: 2, queries: 9, keys: 9, heads: 1, headDim: 13, causal: true, fused: true },
+  { batch: 1, queries: 3, keys: 65, heads: 2, headDim: 9, margin: 3 },
+];
+
+const label = ({ batch, queries, keys, heads, headDim, causal, fused, std, margin }: Case) =>
+  `${batch} x ${queries} queries, ${keys} keys, ${heads} heads of ${headDim}` +
+  `${causal ? ", causal" : ""}${fused ? ", fused" : ""}${std ? ", large scores" : ""}${margin ? ", margins" : ""}`;
+
+type TestGPU = ReturnType<typeof useDevice>;
+
+/** Random operands of a case, the options that fit them, and the oracle's answer. */
+function setUp(gpu: TestGPU, c: Case, dtype: "f32" | "f16") {
+  const width = c.heads * c.headDim;
+  const margin = c.margin ?? 0;
+  const std = c.std ?? 1;
+  const options = { heads: c.heads, headDim: c.headDim, causal: c.causal ?? false, ...(c.scale ? { scale: c.scale } : {}) };
+  if (c.fused) {
+    const x = gpu.random([c.batch, c.queries, 3 * width], dtype, { std });
+    const at = (column: number) => ({ values: x.values, width: 3 * width, column });
+    const columns = { q: 0, k: width, v: 2 * width };
+    const expected = attentionOracle(at(columns.q), at(columns.k), at(columns.v), c);
+    const upload = () => {
+      const tensor = x.upload();
+      return [tensor, tensor, tensor] as const;
+    };
+    return { upload, options: { ...options, columns }, expected };
+  }
+  const operand = (rows: number, deviation: number, before: number) =>
+    gpu.random([c.batch, rows, before + width + margin], dtype, { std: deviation });
+  const [q, k, v] = [operand(c.queries, std, margin), operand(c.keys, std, 2 * margin), operand(c.keys, 1, 0)];
+  const columns = { q: margin, k: 2 * margin, v: 0 };
+  const expected = attentionOracle(
+    { values: q.values, width: width + 2 * margin, column: margin },
+    { values: k.values, width: width + 3 * margin, column: 2 * margin },
+    { values: v.values, width: width + margin, column: 0 },
+    c,
+  );
+  return { upload: () => [q.upload(), k.upload(), v.upload()] as const, options: { ...options, columns }, expected };
+}
+
+for (const [rung, devices] of [
+  ["naive", [["this adapter", {}]]],
+  ["software", [["this adapter", {}]]],
+  [
+    "tiled",
+    [
+      ["this adapter", {}],
+      ["256 invocations, no subgroups", limited],
+    ],
+  ],
+] as const) {
+  for (const [name, deviceOptions] of devices) {
+    describe(`${rung} on ${name}`, () => {
+      const gpu = useDevice(deviceOptions);
+      forEachDType((dtype) => {
+        for (const c of rung === "naive" ? [...cases, ...oddCases] : cases) {
+          test(label(c), async ({ skip }) => {
+            if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+            if (rung === "software" && gpu.device.subgroupSize !== 8)
+              skip(`subgroups of 8 lanes are needed, this adapter's have ${gpu.device.subgroupSize || "no fixed number"}`);
+            const { upload, options, expected } = setUp(gpu, c, dtype);
+            const actual = await gpu.evaluate(() => {
+              const problem = attentionProblem(...upload(), options);
+              expect(attentionRungs[rung].fits(problem)).toBe(true);
+              return attentionRungs[rung].run(problem);
+            });
+            closeTo(actual, expected, tolerance[dtype]);
+          });
+        }
+      });
+    });
+  }
+}
+
+for (const tier of ["software", "f32"] as const) {
+  describe(`attention() on tier ${tier}`, () => {
+    const gpu = useDevice({ tier });
+    for (const c of [cases[9]!, ...oddCases]) {
+      test(label(c), async () => {
+        const { upload, options, expected } = setUp(gpu, c, "f32");
+        closeTo(await gpu.evaluate(() => attention(...upload(), options)), expected, tolerance.f32);
+      });
+    }
+  });
+}
+
+describe("what doesn't fit together", () => {
+  const gpu = useDevice();
+  const run = (shapes: readonly (readonly number[])[], options: AttentionOptions) =>
+    gpu.device.scope(() => {
+      const [q, k, v] = shapes.map((shape) => gpu.device.empty(shape, "f32"));
+      attention(q!, k!, v!, options);
+    });
+  const square = [
+    [1, 5, 32],
+    [1, 5, 32],
+    [1, 5, 32],
+  ];
+
+  test.each([
+    ["heads end behind the row", square, { heads: 3, headDim: 16 }, /3 heads of 16 from column 0 end at 48, rows of q have 32/],
+    [
+      "columns end behind the row",
+      square,
+      { heads: 2, headDim: 16, columns: { k: 4 } },
+      /from column 4 end at 36, rows of k have 32/,
+    ],
+    ["no heads", square, { heads: 0, headDim: 16 }, /0 heads of width 16/],
+    ["half a head", square, { heads: 2, headDim: 1.5 }, /width 1\.5/],
+    ["batches differ", [[2, 5, 32], square[1]!, square[2]!], { heads: 2, headDim: 16 }, /batch of .* is 1, expected 2/],
+    ["keys and values differ", [square[0]!, [1, 6, 32], square[2]!], { heads: 2, headDim: 16 }, /keys of .* is 5, expected 6/],
+    [
+      "causal with other keys",
+      [square[0]!, [1, 6, 32], [1, 6, 32]],
+      { heads: 2, headDim: 16, causal: true },
+      /5 queries and 6 keys/,
+    ],
+  ])("%s", (_, shapes, options, message) => {
+    expect(() => run(shapes, options)).toThrow(ShapeError);
+    expect(() => run(shapes, options)).toThrow(message);
+  });
+});
