@@ -1,6 +1,6 @@
 /** @file The layers that checkpoints are made of: each holds its weights and calls one kernel. */
 import type { Tensor } from "../engine/index.ts";
-import { add, type ConvPadding, conv2d, groupNorm, layerNorm, matmul } from "../kernels/index.ts";
+import { add, conv2d, groupNorm, layerNorm, matmul, type Padding } from "../kernels/index.ts";
 import type { Weights } from "./checkpoint/weights.ts";
 
 export type Activation = "none" | "silu" | "gelu" | "quick_gelu";
@@ -42,11 +42,11 @@ export class Conv2d {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
   readonly stride: 1 | 2;
-  readonly padding: ConvPadding;
+  readonly padding: number | Padding;
   readonly upsample: boolean;
 
   /** `padding` defaults to half the kernel, so that stride 1 keeps the size; `upsample` doubles the input (nearest) first. */
-  constructor(weights: Weights, options: { stride?: 1 | 2; padding?: ConvPadding; upsample?: boolean } = {}) {
+  constructor(weights: Weights, options: { stride?: 1 | 2; padding?: number | Padding; upsample?: boolean } = {}) {
     this.weight = weights.conv();
     this.bias = weights.has("bias") ? weights.vector("bias") : undefined;
     this.stride = options.stride ?? 1;
