@@ -3,6 +3,7 @@ import type { KernelDefinition } from "../engine/index.ts";
 import { activationNaive, activationVec4 } from "./activation.ts";
 import { addNaive, addVec4 } from "./add.ts";
 import { addPerChannelNaive, addPerChannelVec4 } from "./add-per-channel.ts";
+import { attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
 import { castNaive, castVec4 } from "./cast.ts";
 import { combineKernel } from "./combine.ts";
 import { concatNaive, concatVec4 } from "./concat.ts";
@@ -24,6 +25,9 @@ export const allKernels: readonly KernelDefinition[] = [
   addVec4,
   addPerChannelNaive,
   addPerChannelVec4,
+  attentionNaive,
+  attentionTiled,
+  attentionSoftware,
   castNaive,
   castVec4,
   combineKernel,

@@ -87,7 +87,8 @@ export const attentionTiled = defineKernel({
         shares[lane * QUADS + quad] = top;
         workgroupBarrier();
         let before = largest;
-        for (var i = 0u; i < 16u; i++) { largest = max(largest, shares[i * QUADS + quad]); }
+        let lanes = min(end - key, 16u);                             // that have a key of this tile
+        for (var i = 0u; i < lanes; i++) { largest = max(largest, shares[i * QUADS + quad]); }
         let keep = exp2(before - largest);
         total *= keep;
         for (var r = 0u; r < 4u; r++) {
@@ -98,7 +99,7 @@ export const attentionTiled = defineKernel({
         }
         workgroupBarrier();
 
-        for (var i = 0u; i < 16u; i++) {
+        for (var i = 0u; i < lanes; i++) {
           let w0 = weights[(quad * 4u) * 16u + i];
           let w1 = weights[(quad * 4u + 1u) * 16u + i];
           let w2 = weights[(quad * 4u + 2u) * 16u + i];
@@ -119,7 +120,7 @@ export const attentionTiled = defineKernel({
       shares[lane * QUADS + quad] = total;
       workgroupBarrier();
       total = vec4f();
-      for (var i = 0u; i < 16u; i++) { total += shares[i * QUADS + quad]; }
+      for (var i = 0u; i < min(end, 16u); i++) { total += shares[i * QUADS + quad]; }
       for (var r = 0u; r < 4u; r++) {
         let query = first + quad * 4u + r;
         for (var c = 0u; c < COLUMNS; c++) {
