@@ -1,18 +1,18 @@
 #!/usr/bin/env node
 /** @file The `limn` command: arguments in, one command run, errors and exit code out. */
-import { readFileSync } from "node:fs";
 import { parseArguments, TextWanted, UsageWanted } from "./arguments.ts";
 import { formatError } from "./error-text.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { watchSignals } from "./interrupt.ts";
 import type { CommandContext, Invocation } from "./options.ts";
 import { BrokenPipe, finishStdout, guardStdout, writeStdout } from "./stdout.ts";
+import { packageVersion } from "./version.ts";
 
 const argv = process.argv.slice(2);
 process.exitCode = exitCodes.ok;
 const interruption = watchSignals();
 try {
-  const invocation = parseArguments(argv, version());
+  const invocation = parseArguments(argv, packageVersion);
   if (wantsCleanStdout(invocation)) guardStdout();
   await run(invocation, { signal: interruption.signal });
   await finishStdout();
@@ -61,9 +61,4 @@ async function leave(error: unknown): Promise<number> {
 function wantsCleanStdout({ command, options }: Invocation): boolean {
   if (command === "txt2img") return options.json || options.output === "-";
   return options.json && (command === "trace" || command === "doctor");
-}
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "unknown";
 }

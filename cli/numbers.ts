@@ -7,6 +7,8 @@ import { UsageError } from "../engine/errors.ts";
 /** Largest side of a picture, pixels. */
 export const maxSide = 16_384;
 const sideUnit = 8;
+/** Smallest side: the U-Net halves the latent three times. */
+const minSide = 64;
 
 interface Range {
   readonly min: number;
@@ -39,8 +41,8 @@ export function pictureSide(option: string): (text: string) => number {
     const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
     if (Number.isNaN(value))
       throw invalid(option, text, "is not a whole number of pixels", `give it without a unit: ${near(text)}`);
-    if (value < sideUnit)
-      throw invalid(option, text, `is below the smallest side, ${sideUnit}`, `use ${sideUnit} or ${2 * sideUnit}`);
+    if (value < minSide)
+      throw invalid(option, text, `is below the smallest side, ${minSide}`, `use ${minSide} or ${minSide + sideUnit}`);
     if (value > maxSide)
       throw invalid(option, text, `is above the largest side, ${maxSide}`, `use ${maxSide - sideUnit} or ${maxSide}`);
     if (value % sideUnit === 0) return value;
@@ -52,7 +54,7 @@ export function pictureSide(option: string): (text: string) => number {
 /** "512px" -> "512": the number that was probably meant, as a valid side. */
 function near(text: string): string {
   const digits = Number.parseInt(text, 10);
-  if (!(digits >= sideUnit && digits <= maxSide)) return "512";
+  if (!(digits >= minSide && digits <= maxSide)) return "512";
   return String(Math.round(digits / sideUnit) * sideUnit);
 }
 

@@ -1,0 +1,206 @@
+/** @file `limn "PROMPT"`: checks everything that can be checked, loads the model, makes the pictures, writes them. */
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type GeneratedImage, StableDiffusion } from "../../model/index.ts";
+import { namesSomethingKnown } from "../../model/prompt.ts";
+import { resolveSampling } from "../../model/sampling/index.ts";
+import { type OpenDevice, openDevice } from "../device.ts";
+import { type FileSource, openFile } from "../file-source.ts";
+import { type NoiseFile, noiseFor, readNoise, writeLatent } from "../latent-file.ts";
+import { modelHash } from "../model-hash.ts";
+import type { CommandContext, Txt2imgOptions } from "../options.ts";
+import { formatParameters } from "../parameters.ts";
+import { type Place, preparePlaces } from "../places.ts";
+import { encodePng } from "../png/png.ts";
+import { Progress } from "../progress.ts";
+import { writeStdout } from "../stdout.ts";
+import { hostMicrosPerDispatch, type MadePicture, type Seconds, type Summary, summaryJson, summaryText } from "../summary.ts";
+import { packageVersion } from "../version.ts";
+
+const embeddedModel = fileURLToPath(new URL("../../../checkpoints/limn-emoji.safetensors", import.meta.url));
+
+/** @throws LimnError of every class; the signal's reason when it is aborted */
+export async function run(options: Txt2imgOptions, { signal }: CommandContext): Promise<void> {
+  const progress = new Progress(options);
+  if (options.prompt.trim() === "") progress.warn("the prompt is empty: the picture will show anything");
+  if (options.sampler !== undefined || options.schedule !== undefined) resolveSampling(options);
+  const places = await preparePlaces(options);
+  const noise = options.noise === undefined ? undefined : await readNoise(options.noise);
+  const model = await openFile(options.model ?? embeddedModel);
+  const vae = options.vae === undefined ? undefined : await openFile(options.vae);
+  const opened = await openDevice(options);
+  try {
+    if (opened.software) progress.note(`no GPU: the CPU does the work (${opened.adapter})`);
+    const summary = await makePictures({ options, signal, progress, places, noise, model, vae, opened });
+    const toStderr = options.output === "-";
+    if (options.json) await writeStdout(summaryJson(summary));
+    else if (toStderr) progress.note(summaryText(summary).trimEnd());
+    else await writeStdout(summaryText(summary));
+  } finally {
+    progress.clear();
+    opened.close();
+    await model.close();
+    await vae?.close();
+  }
+}
+
+interface Job {
+  readonly options: Txt2imgOptions;
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+  readonly places: readonly Place[];
+  readonly noise: NoiseFile | undefined;
+  readonly model: FileSource;
+  readonly vae: FileSource | undefined;
+  readonly opened: OpenDevice;
+}
+
+async function makePictures(job: Job): Promise<Summary> {
+  const { options, signal, progress, places, model, vae, opened } = job;
+  const { device } = opened;
+  const { width, height, guidance, prediction, maxHeader, strict, allowNonfinite } = options;
+  progress.stage("load");
+  const start = performance.now();
+  const diffusion = await StableDiffusion.load(model, {
+    device,
+    signal,
+    vae,
+    maxHeader,
+    strict,
+    allowNonfinite,
+    prediction: prediction === "auto" ? undefined : prediction,
+    size: { width, height, guidance },
+  });
+  try {
+    const seconds: Seconds = { load: (performance.now() - start) / 1000, text: 0, denoise: 0, decode: 0, total: 0 };
+    progress.end(opened.adapter);
+    sayWhatIsKnown(job, diffusion);
+    // The hashes are read from disk while the GPU works.
+    const hashes = Promise.all([modelHash(model.name, signal), vae && modelHash(vae.name, signal)]);
+    const warned = new Set<string>();
+    const images: MadePicture[] = [];
+    let [steps, builtInReplay] = [0, 0];
+    for (const place of places) {
+      const made = await makeOne(job, diffusion, place.seed);
+      for (const warning of made.image.warnings) if (!warned.has(warning)) progress.warn(warning);
+      for (const warning of made.image.warnings) warned.add(warning);
+      for (const stage of ["text", "denoise", "decode"] as const) seconds[stage] += made.image.seconds[stage];
+      steps += made.steps;
+      builtInReplay += made.builtInReplay;
+      device.check();
+      images.push(await keep(job, place, made.image, await hashes));
+    }
+    seconds.total = performance.now() / 1000;
+    return {
+      images,
+      seconds,
+      stepsPerSecond: steps / seconds.denoise,
+      dispatchesPerStep: diffusion.dispatchesPerStep,
+      hostMicrosPerDispatch: hostMicrosPerDispatch(device),
+      bindGroupsBuiltInReplay: builtInReplay,
+      gpuBytes: device.memory.peakBytes,
+      plannedBytes: diffusion.plannedBytes,
+      adapter: opened.adapter,
+      tier: device.tier,
+      precision: device.storage,
+    };
+  } finally {
+    diffusion.free();
+  }
+}
+
+/** One picture, with the bind groups that its replayed steps built: none, once the first two have filled the cache. */
+async function makeOne({ options, signal, progress, noise, opened }: Job, diffusion: StableDiffusion, seed: bigint) {
+  const { bindGroups } = opened.device;
+  const { defaults } = diffusion.config;
+  const { negative, width, height, steps, guidance, sampler, schedule, eta } = options;
+  const unitNoise = noise && noiseFor(noise, width ?? defaults.width, height ?? defaults.height);
+  const generation = diffusion.generate(options.prompt, {
+    negative,
+    width,
+    height,
+    steps,
+    guidance,
+    seed,
+    sampler,
+    schedule,
+    eta,
+    signal,
+    noise: unitNoise,
+  });
+  progress.stage("denoise");
+  let [done, builtBefore, builtInReplay] = [0, 0, 0];
+  for (;;) {
+    const next = await generation.next();
+    if (next.done) {
+      progress.end();
+      return { image: next.value, steps: done, builtInReplay };
+    }
+    done = next.value.step;
+    if (done === 2) builtBefore = bindGroups.built;
+    if (done > 2) builtInReplay = bindGroups.built - builtBefore;
+    progress.step(done, next.value.steps);
+    if (done === next.value.steps) progress.stage("decode");
+  }
+}
+
+/** Writes the picture, and its latent if asked for. */
+async function keep(
+  { options, model, vae }: Job,
+  place: Place,
+  image: GeneratedImage,
+  [hash, vaeHash]: readonly [string | undefined, string | undefined],
+): Promise<MadePicture> {
+  const { width, height, pixels, seed, settings } = image;
+  const { sampler, schedule } = resolveSampling(settings);
+  const parameters = formatParameters({
+    prompt: options.prompt,
+    negative: options.negative,
+    steps: settings.steps,
+    sampler: sampler.label,
+    schedule: schedule?.label,
+    guidance: settings.guidance,
+    seed,
+    width,
+    height,
+    modelHash: hash,
+    model: stem(model.name),
+    vaeHash,
+    vae: vae && basename(vae.name),
+    eta: settings.eta,
+    version: packageVersion,
+  });
+  const png = encodePng({ width, height, data: withoutAlpha(pixels) }, { parameters });
+  if (place.latent) await place.latent.write(writeLatent("latent", [1, 4, height / 8, width / 8], image.latent));
+  const path = (await place.picture?.write(png)) ?? "-";
+  if (!place.picture) await writeStdout(png);
+  return { path, seed, width, height };
+}
+
+/** What a user should know before waiting: ignored tensors, words that a small model does not know. */
+function sayWhatIsKnown({ options, progress }: Job, diffusion: StableDiffusion): void {
+  for (const warning of diffusion.model.warnings) progress.warn(warning);
+  for (const { unused } of diffusion.model.checkpoints) {
+    if (unused.length > 0) progress.note(`${unused.length} tensors of the checkpoint are not used (--strict refuses them)`);
+  }
+  const { knows } = diffusion.config;
+  if (namesSomethingKnown(options.prompt, knows)) return;
+  const some = [1, 2, 3].map((quarter) => knows[Math.floor((quarter * knows.length) / 4)]);
+  progress.note(`note: this small model knows none of these words; it does know, for example, ${some.join(", ")}`);
+}
+
+/** RGBA -> RGB: the picture is opaque, and most tools expect three channels. */
+function withoutAlpha(pixels: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array((pixels.length / 4) * 3);
+  for (let from = 0, to = 0; from < pixels.length; from += 4, to += 3) {
+    rgb[to] = pixels[from]!;
+    rgb[to + 1] = pixels[from + 1]!;
+    rgb[to + 2] = pixels[from + 2]!;
+  }
+  return rgb;
+}
+
+/** "models/sd15.safetensors" -> "sd15" */
+function stem(path: string): string {
+  return basename(path).replace(/\.safetensors$/i, "");
+}
