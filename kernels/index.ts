@@ -3,7 +3,7 @@ export { gelu, quickGelu, silu } from "./activation.ts";
 export { add } from "./add.ts";
 export { addPerChannel } from "./add-per-channel.ts";
 export { allKernels } from "./all.ts";
-export { type AttentionOptions, type AttentionOptions, attention, attention } from "./attention/index.ts";
+export { type AttentionOptions, attention } from "./attention/index.ts";
 export { cast } from "./cast.ts";
 export { combine, type Term } from "./combine.ts";
 export { concat } from "./concat.ts";
