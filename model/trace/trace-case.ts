@@ -20,3 +20,15 @@ export interface TraceCases {
   readonly cases: readonly TraceCase[];
   readonly skipped: readonly string[];
 }
+
+/** Our values of one recorded tensor, in the file's layout. */
+export interface Computed {
+  /** Its name in the file. */
+  readonly name: string;
+  readonly values: ArrayLike<number>;
+}
+
+/** The part of a file whose names fit a pattern. */
+export function only(recorded: RecordedTensors, pattern: RegExp): RecordedTensors {
+  return { ...recorded, shapes: new Map([...recorded.shapes].filter(([name]) => pattern.test(name))) };
+}

@@ -1,0 +1,78 @@
+/** @file `limn trace`: compares every module, sampler, schedule and generator with recorded outputs of the originals. */
+import { ModelFileError } from "../../engine/errors.ts";
+import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
+import { recordedFile } from "../../model/trace/recorded-file.ts";
+import { type TracedTensor, type TraceReport, trace } from "../../model/trace/trace.ts";
+import type { RecordedTensors } from "../../model/trace/trace-case.ts";
+import { needsModel } from "../../model/trace/trace-model.ts";
+import { openDevice } from "../device.ts";
+import { embeddedModel } from "../embedded-model.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { type FileSource, openFile } from "../file-source.ts";
+import type { CommandContext, TraceOptions } from "../options.ts";
+import { writeStdout } from "../stdout.ts";
+
+/** Exit code 1 where a tensor diverges. @throws LimnError of every class; the signal's reason when it is aborted */
+export async function run(options: TraceOptions, { signal }: CommandContext): Promise<void> {
+  const { json, quiet, tolerance } = options;
+  const limits = options.maxHeader === undefined ? {} : { maxHeader: options.maxHeader };
+  const opened: FileSource[] = [];
+  const open = async (path: string) => {
+    const source = await openFile(path);
+    opened.push(source);
+    return openSafetensors(source, limits);
+  };
+  try {
+    const recorded = recordedFile(await open(options.reference));
+    expectCases(recorded, options.reference);
+    const path = options.model ?? (needsModel(recorded) ? embeddedModel : undefined);
+    const checkpoint = path === undefined ? undefined : await open(path);
+    const { device, close } = await openDevice(options);
+    try {
+      const comparing = trace(recorded, { device, checkpoint, tolerance, signal });
+      const width = Math.max(...[...recorded.shapes.keys()].map((name) => name.length));
+      let step = await comparing.next();
+      for (; !step.done; step = await comparing.next()) if (!json && !quiet) await writeStdout(line(step.value, width));
+      device.check();
+      await writeStdout(json ? toJson(step.value) : summary(step.value, tolerance));
+      if (step.value.firstDivergent !== undefined) process.exitCode = exitCodes.bug;
+    } finally {
+      close();
+    }
+  } finally {
+    for (const source of opened) await source.close();
+  }
+}
+
+function expectCases({ shapes }: RecordedTensors, path: string): void {
+  if (shapes.size > 0) return;
+  throw new ModelFileError("CASES_EMPTY", `${path}: the file has no tensors to compare with`, {
+    hint: "give a file of recorded cases",
+    context: { file: path },
+  });
+}
+
+/** `unet.out  [2, 4, 16, 24]  4.1e-7  2.2e-7` */
+function line({ name, shape, maxAbsError, relativeError, diverges }: TracedTensor, width: number): string {
+  const columns = [name.padEnd(width), `[${shape.join(", ")}]`.padEnd(20), exponential(maxAbsError), exponential(relativeError)];
+  return `${columns.join("  ")}${diverges ? "  diverges" : ""}\n`;
+}
+
+function summary({ tensors, firstDivergent, skipped }: TraceReport, tolerance: number): string {
+  const lines = [
+    firstDivergent === undefined
+      ? `${tensors.length} tensors agree within ${tolerance} of their largest value`
+      : `${tensors.filter(({ diverges }) => diverges).length} of ${tensors.length} tensors diverge by more than ${tolerance} of their largest value, first ${firstDivergent}`,
+    ...(skipped.length > 0 ? [`${skipped.length} skipped, limn does not compute them: ${skipped.join(", ")}`] : []),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function toJson({ tensors, firstDivergent, skipped }: TraceReport): string {
+  const rows = tensors.map(({ name, shape, maxAbsError, relativeError }) => ({ name, shape, maxAbsError, relativeError }));
+  return `${JSON.stringify({ tensors: rows, firstDivergent: firstDivergent ?? null, skipped })}\n`;
+}
+
+function exponential(value: number): string {
+  return value === 0 ? "0      " : value.toExponential(1).padEnd(7);
+}
