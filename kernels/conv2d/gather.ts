@@ -1,0 +1,67 @@
+/**
+ * @file Where a convolution's numbers lie. Row r of the gathered matrix is output pixel r; its inner numbers are the taps of the
+ * kernel window in row-major order, and within a tap the channels: the order of the weights [KH, KW, C, O].
+ */
+import { defineSnippet } from "../../engine/index.ts";
+
+/** What a launch of any rung knows of the convolution. A launch covers all pixels, or a band of rows of one sample. */
+export const convolutionUniforms = {
+  /** Pixels of the output in this launch. */
+  rows: "u32",
+  out_width: "u32",
+  /** Output pixels of one sample in this launch. */
+  sample_pixels: "u32",
+  first_sample: "u32",
+  /** First output row of the launch, and first input row that is bound. */
+  first_row: "u32",
+  first_input_row: "u32",
+  /** Input rows that are bound, and rows and columns of the whole input. */
+  input_rows: "u32",
+  height: "u32",
+  width: "u32",
+  kernel_height: "u32",
+  kernel_width: "u32",
+  stride: "u32",
+  top: "u32",
+  left: "u32",
+  /** 1 where every input pixel stands for 2 x 2: the window then slides over the doubled map. */
+  upsample: "u32",
+  terms: "u32",
+} as const;
+
+/**
+ * Four output pixels at once. `find_pixels(rows)` says which they are; `input_pixels(pixels, dy, dx)` gives the index of the input
+ * pixel under tap (dy, dx) of each, or OUTSIDE where the window hangs over the border, whose numbers are zeros.
+ */
+export const gather = defineSnippet({
+  name: "gather",
+  wgsl: /* wgsl */ `
+    const OUTSIDE = 0xffffffffu;
+
+    struct Pixels { sample: vec4u, top: vec4i, left: vec4i }
+
+    fn sample_of(row: u32) -> u32 { return uniforms.first_sample + row / uniforms.sample_pixels; }
+
+    // Rows past the end stand for the last one: they are computed, but not stored.
+    fn find_pixels(rows: vec4u) -> Pixels {
+      let row = min(rows, vec4u(uniforms.rows - 1u));
+      let sample = row / uniforms.sample_pixels;
+      let pixel = row - sample * uniforms.sample_pixels;
+      let down = pixel / uniforms.out_width;
+      let right = pixel - down * uniforms.out_width;
+      return Pixels(
+        sample,
+        vec4i((down + uniforms.first_row) * uniforms.stride) - i32(uniforms.top),
+        vec4i(right * uniforms.stride) - i32(uniforms.left),
+      );
+    }
+
+    fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
+      // A row or column before the first becomes a huge number, so one comparison finds both borders.
+      let down = vec4u(pixels.top + i32(dy));
+      let right = vec4u(pixels.left + i32(dx));
+      let inside = (down < vec4u(uniforms.height << uniforms.upsample)) & (right < vec4u(uniforms.width << uniforms.upsample));
+      let input_row = pixels.sample * uniforms.input_rows + (down >> vec4u(uniforms.upsample)) - uniforms.first_input_row;
+      return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);
+    }`,
+});

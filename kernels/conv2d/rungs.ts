@@ -1,0 +1,137 @@
+/** @file The rungs of convolution as functions of one signature: how each is launched, in bands of rows where a tensor is large. */
+import { perElement, ShapeError, type Tensor } from "../../engine/index.ts";
+import { gelu, quickGelu, silu } from "../activation.ts";
+import { add } from "../add.ts";
+import { termsOf } from "../matmul/epilogue.ts";
+import { tileGrid, tileOf } from "../matmul/tile.ts";
+import { type Activation, activationCode } from "../snippets.ts";
+import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
+import { conv2dNaive } from "./naive.ts";
+import { conv2dSoftware } from "./software.ts";
+import { conv2dTiled } from "./tiled.ts";
+
+type Rung = (x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution) => Tensor;
+
+/** Every rung by name; each takes what it can and throws a ShapeError otherwise. */
+export const conv2dRungs = { naive, tiled, software } satisfies Record<string, Rung>;
+export type Conv2dRung = keyof typeof conv2dRungs;
+
+function naive(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
+  const tunables = { ACTIVATION: activationCode[options.activation ?? "none"] };
+  return eachBand(x, weight, options, sizes, ({ buffers, uniforms }) => {
+    const grid = perElement(uniforms.rows * sizes.outputs);
+    conv2dNaive.launch(buffers, { ...uniforms, channels: sizes.channels, columns: sizes.outputs }, grid, { tunables });
+  });
+}
+
+function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
+  expectQuads(sizes);
+  const tile = tileOf(x.device, sizes.samples * sizes.outHeight * sizes.outWidth, sizes.outputs);
+  const tunables = { ACTIVATION: activationCode[options.activation ?? "none"], WORKGROUP_SIZE: tile.rows };
+  const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
+  const inner_quads = sizes.kernelHeight * sizes.kernelWidth * quads.channel_quads;
+  return eachBand(x, weight, options, sizes, ({ buffers, uniforms }) => {
+    const grid = tileGrid(uniforms.rows, sizes.outputs, tile);
+    conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads }, grid, { tunables });
+  });
+}
+
+/** An activation follows as a launch of its own: in the epilogue it would make another variant of this slow-compiling kernel. */
+function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
+  expectQuads(sizes);
+  const { activation = "none", residual } = options;
+  if (activation !== "none") {
+    return x.device.scope(() => {
+      const sum = software(x, weight, { ...options, activation: "none", residual: undefined }, sizes);
+      const activated = activations[activation](sum);
+      return residual ? add(activated, residual) : activated;
+    });
+  }
+  const lanes = x.device.subgroupSize;
+  const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
+  return eachBand(x, weight, options, sizes, ({ buffers, uniforms }) => {
+    const grid = tileGrid(uniforms.rows, sizes.outputs, { rows: 4 * lanes, columns: 4 * lanes });
+    conv2dSoftware.launch(buffers, { ...uniforms, ...quads, four: 4 }, grid, { tunables: { LANES: lanes } });
+  });
+}
+
+const activations: Readonly<Record<Exclude<Activation, "none">, (x: Tensor) => Tensor>> = { silu, gelu, quick_gelu: quickGelu };
+
+function expectQuads({ channels, outputs }: Convolution): void {
+  if (channels % 4 === 0 && outputs % 4 === 0) return;
+  throw new ShapeError(`conv2d: this rung needs channels in fours, but there are ${channels} in and ${outputs} out`, {
+    hint: "use the naive rung, or pad the channels with zeros",
+  });
+}
+
+interface Launch {
+  readonly buffers: {
+    readonly x: Tensor;
+    readonly weight: Tensor;
+    readonly y: Tensor;
+    readonly bias: Tensor | undefined;
+    readonly channel_add: Tensor | undefined;
+    readonly residual: Tensor | undefined;
+  };
+  readonly uniforms: ReturnType<typeof uniformsOf>;
+}
+
+/** Makes the output and calls `launch` once, or for each band of each sample where x or y is larger than a binding. */
+function eachBand(
+  x: Tensor,
+  weight: Tensor,
+  { bias, residual, channelAdd: channel_add }: Conv2dOptions,
+  sizes: Convolution,
+  launch: (launch: Launch) => void,
+): Tensor {
+  const { samples, height, outHeight, outWidth, outputs } = sizes;
+  const y = x.device.empty([samples, outHeight, outWidth, outputs], x.dtype, "conv2d");
+  const terms = termsOf({ bias, channel_add, residual });
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = x.device.limits;
+  if (x.bytes <= limit && y.bytes <= limit) {
+    const band = { begin: 0, rows: outHeight, inputBegin: 0, inputRows: height };
+    launch({ buffers: { x, weight, y, bias, channel_add, residual }, uniforms: uniformsOf(sizes, band, samples, 0, terms) });
+    return y;
+  }
+  const inputRows = x.reshape([samples * height, x.size / samples / height]);
+  const outputRows = y.reshape([samples * outHeight, outWidth * outputs]);
+  const residualRows = residual?.reshape(outputRows.shape);
+  const bands = bandsOf(sizes, x.bytes / samples / height, y.bytes / samples / outHeight, limit, alignment);
+  for (let sample = 0; sample < samples; sample++) {
+    for (const band of bands) {
+      const input = sample * height + band.inputBegin;
+      const output = sample * outHeight + band.begin;
+      const buffers = {
+        x: inputRows.rows(input, input + band.inputRows),
+        weight,
+        y: outputRows.rows(output, output + band.rows),
+        bias,
+        channel_add,
+        residual: residualRows?.rows(output, output + band.rows),
+      };
+      launch({ buffers, uniforms: uniformsOf(sizes, band, 1, sample, terms) });
+    }
+  }
+  return y;
+}
+
+function uniformsOf(sizes: Convolution, band: Band, samples: number, firstSample: number, terms: number) {
+  return {
+    rows: samples * band.rows * sizes.outWidth,
+    out_width: sizes.outWidth,
+    sample_pixels: band.rows * sizes.outWidth,
+    first_sample: firstSample,
+    first_row: band.begin,
+    first_input_row: band.inputBegin,
+    input_rows: band.inputRows,
+    height: sizes.height,
+    width: sizes.width,
+    kernel_height: sizes.kernelHeight,
+    kernel_width: sizes.kernelWidth,
+    stride: sizes.stride,
+    top: sizes.padding.top,
+    left: sizes.padding.left,
+    upsample: sizes.upsample ? 1 : 0,
+    terms,
+  };
+}

@@ -1,0 +1,81 @@
+/**
+ * @file What GEMM and convolution do to a sum before they store it:
+ *   y = activation(sum + bias[column] + channelAdd[sample, column]) + residual[row, column]
+ * Which terms there are is a uniform and no flag: a branch per stored vector costs nothing, a pipeline more costs its compilation.
+ */
+import { defineSnippet, expectShape, ShapeError, type Tensor } from "../../engine/index.ts";
+import { type Activation, activate } from "../snippets.ts";
+
+export interface EpilogueOptions {
+  /** f32 [N], one number for each output column or channel. */
+  readonly bias?: Tensor | undefined;
+  /** Added last, after the activation; the output's shape and dtype. */
+  readonly residual?: Tensor | undefined;
+  readonly activation?: Activation;
+}
+
+/** Bits of the uniform `terms`. */
+export const term = { bias: 1, channelAdd: 2, residual: 4 } as const;
+
+export interface EpilogueTensors {
+  readonly bias?: Tensor | undefined;
+  readonly channel_add?: Tensor | undefined;
+  readonly residual?: Tensor | undefined;
+}
+
+export function termsOf({ bias, channel_add, residual }: EpilogueTensors): number {
+  return (bias ? term.bias : 0) | (channel_add ? term.channelAdd : 0) | (residual ? term.residual : 0);
+}
+
+/** Checks bias and residual against the output's shape, [..., columns]. */
+export function checkEpilogue(op: string, { bias, residual }: EpilogueOptions, shape: readonly number[]): void {
+  const columns = shape.at(-1)!;
+  if (bias) expectShape(op, bias, ["columns"], { sizes: { columns }, hint: "the bias has one number for each output column" });
+  if (residual && (residual.shape.length !== shape.length || residual.shape.some((size, i) => size !== shape[i]))) {
+    throw new ShapeError(`${op}: the residual has shape [${residual.shape.join(", ")}], the output [${shape.join(", ")}]`);
+  }
+}
+
+/** Buffers of the epilogue's terms, read as vectors of four columns. */
+export const epilogueBuffers = {
+  bias: { access: "read", type: "f32", vec: 4, optional: true },
+  channel_add: { access: "read", type: "Added", vec: 4, optional: true },
+  residual: { access: "read", vec: 4, optional: true },
+} as const;
+
+/** The same for the naive rungs, number by number. */
+export const scalarEpilogueBuffers = {
+  bias: { access: "read", type: "f32", optional: true },
+  channel_add: { access: "read", type: "Added", optional: true },
+  residual: { access: "read", optional: true },
+} as const;
+
+/** `epilogue(sum, row, quad, sample)` for four columns, `quad` counting in fours. Needs uniforms `terms` and `quads` (columns / 4). */
+export const epilogue = defineSnippet({
+  name: "epilogue",
+  needs: [activate],
+  wgsl: /* wgsl */ `
+    fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
+      var value = sum;
+      if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
+      if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.quads + quad]); }
+      value = activate4(value);
+      if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
+      return value;
+    }`,
+});
+
+/** `epilogue(sum, row, column, sample)` for one number. Needs uniforms `terms` and `columns`. */
+export const scalarEpilogue = defineSnippet({
+  name: "scalar_epilogue",
+  needs: [activate],
+  wgsl: /* wgsl */ `
+    fn epilogue(sum: f32, row: u32, column: u32, sample: u32) -> f32 {
+      var value = sum;
+      if ((uniforms.terms & 1u) != 0u) { value += bias[column]; }
+      if ((uniforms.terms & 2u) != 0u) { value += f32(channel_add[sample * uniforms.columns + column]); }
+      value = activate(value);
+      if ((uniforms.terms & 4u) != 0u) { value += f32(residual[row * uniforms.columns + column]); }
+      return value;
+    }`,
+});

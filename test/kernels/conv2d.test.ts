@@ -1,0 +1,175 @@
+import { describe, expect, test } from "vitest";
+import { ShapeError } from "../../engine/index.ts";
+import { bandsOf, convolutionOf } from "../../kernels/conv2d/convolution.ts";
+import { type Conv2dRung, conv2d, conv2dRungs } from "../../kernels/conv2d/index.ts";
+import * as oracle from "../oracle/conv2d.ts";
+import { closeTo, forEachDType, limited, needs, type TestDevice, useDevice } from "./harness.ts";
+
+// Sums of up to 9 x 320 products in f32; f16 adds one rounding of the result, 2^-11 of its size.
+const tolerance = { f32: 4e-6, f16: 1e-3 };
+
+interface Case extends oracle.Conv2dCase {
+  readonly bias?: boolean;
+  readonly residual?: boolean;
+  readonly channelAdd?: boolean;
+}
+
+const same = { top: 1, left: 1, bottom: 1, right: 1 };
+/** The VAE's downsampling: stride 2, one row and column of zeros below and right. */
+const below = { top: 0, left: 0, bottom: 1, right: 1 };
+
+/** Channels in fours: all rungs. */
+const cases: readonly Case[] = [
+  { x: [1, 1, 1, 4], window: [1, 1], outputs: 4 },
+  { x: [1, 1, 1, 4], window: [3, 3], outputs: 4, padding: same },
+  { x: [2, 5, 7, 8], window: [1, 1], outputs: 12, bias: true, residual: true },
+  { x: [2, 9, 7, 12], window: [3, 3], outputs: 36, padding: same, bias: true, channelAdd: true, activation: "silu" },
+  { x: [1, 9, 8, 20], window: [3, 3], outputs: 16, padding: same, stride: 2, bias: true },
+  { x: [1, 8, 9, 16], window: [3, 3], outputs: 8, padding: below, stride: 2 },
+  { x: [2, 3, 5, 24], window: [3, 3], outputs: 68, padding: same, upsample: true, bias: true },
+  { x: [2, 2, 2, 128], window: [3, 3], outputs: 64, padding: same, bias: true, residual: true, activation: "gelu" },
+  { x: [1, 6, 13, 4], window: [5, 3], outputs: 4, padding: { top: 3, left: 0, bottom: 2, right: 1 }, bias: true },
+  { x: [2, 16, 16, 64], window: [3, 3], outputs: 4, padding: same, bias: true },
+  { x: [1, 4, 4, 320], window: [3, 3], outputs: 40, padding: same },
+];
+
+/** Any channels: the naive rung. */
+const odd: readonly Case[] = [
+  { x: [1, 1, 1, 1], window: [1, 1], outputs: 1 },
+  { x: [2, 5, 3, 3], window: [3, 3], outputs: 5, padding: same, bias: true, channelAdd: true, residual: true },
+  { x: [1, 7, 7, 9], window: [3, 3], outputs: 3, padding: below, stride: 2, activation: "silu" },
+  { x: [1, 3, 4, 7], window: [3, 3], outputs: 2, padding: same, upsample: true, stride: 2 },
+];
+
+function describeCase({ x, window, outputs, stride, padding, upsample, bias, channelAdd, activation, residual }: Case): string {
+  const border = padding && padding !== same && `padding ${Object.values(padding)}`;
+  const terms = [stride && `stride ${stride}`, border, upsample && "upsample", bias && "bias", channelAdd && "channel add"];
+  return `[${x}] ${window.join("x")} -> ${outputs}${[...terms, activation, residual && "residual"]
+    .filter(Boolean)
+    .map((term) => `, ${term}`)
+    .join("")}`;
+}
+
+async function check(gpu: TestDevice, dtype: "f32" | "f16", c: Case, rung?: Conv2dRung): Promise<void> {
+  const [samples, , , channels] = c.x;
+  const x = gpu.random(c.x, dtype);
+  const weight = gpu.random([...c.window, channels, c.outputs], dtype, { std: 1 / Math.sqrt(9 * channels) });
+  const bias = c.bias ? gpu.random([c.outputs]) : undefined;
+  const channelAdd = c.channelAdd ? gpu.random([samples, c.outputs], dtype) : undefined;
+  const shape = oracle.conv2d(x.values, weight.values, c).shape;
+  const residual = c.residual ? gpu.random(shape, dtype) : undefined;
+  const y = gpu.device.scope(() =>
+    conv2d(
+      x.upload(),
+      weight.upload(),
+      {
+        bias: bias?.upload(),
+        channelAdd: channelAdd?.upload(),
+        residual: residual?.upload(),
+        activation: c.activation ?? "none",
+        stride: c.stride ?? 1,
+        padding: c.padding ?? 0,
+        upsample: c.upsample ?? false,
+      },
+      rung,
+    ),
+  );
+  expect(y.shape).toEqual(shape);
+  const actual = await y.read();
+  y.free();
+  const terms = { bias: bias?.values, channelAdd: channelAdd?.values, residual: residual?.values };
+  closeTo(actual, oracle.conv2d(x.values, weight.values, c, terms).values, tolerance[dtype], rung);
+}
+
+describe("software tier", () => {
+  const gpu = useDevice({ tier: "software" });
+
+  forEachDType((dtype) => {
+    for (const rung of Object.keys(conv2dRungs) as Conv2dRung[]) {
+      for (const c of rung === "naive" ? [...odd, ...cases] : cases) {
+        test(`${rung} ${describeCase(c)}`, async ({ skip }) => {
+          if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+          if (rung === "software") needs(gpu.device, "subgroups", skip);
+          await check(gpu, dtype, c, rung);
+        });
+      }
+    }
+  });
+
+  test("the rung that is chosen takes every shape", async () => {
+    for (const c of [...odd, ...cases]) await check(gpu, "f32", c);
+  });
+
+  test("errors give both shapes", () => {
+    gpu.device.scope(() => {
+      const x = gpu.device.empty([1, 4, 4, 8], "f32");
+      const weight = gpu.device.empty([3, 3, 4, 6], "f32");
+      expect(() => conv2d(x, weight)).toThrow(/x \[1, 4, 4, 8\] has 8 channels, the weights \[3, 3, 4, 6\] take 4/);
+      const fits = gpu.device.empty([3, 3, 8, 6], "f32");
+      expect(() => conv2d(x, fits, { channelAdd: x })).toThrow(ShapeError);
+      expect(() => conv2d(x, fits, { residual: x })).toThrow(/residual has shape \[1, 4, 4, 8\], the output \[1, 2, 2, 6\]/);
+      expect(() => conv2d(x, fits, {}, "software")).toThrow(/channels in fours/);
+      const large = gpu.device.empty([5, 5, 8, 4], "f32");
+      expect(() => conv2d(x, large)).toThrow(/5 x 5 does not fit/);
+      return undefined;
+    });
+  });
+});
+
+describe("an adapter with default limits, no f16, no subgroups", () => {
+  const gpu = useDevice({ ...limited, tier: "f32" });
+  for (const c of cases) test(describeCase(c), () => check(gpu, "f32", c));
+});
+
+describe("tensors larger than a binding", () => {
+  const gpu = useDevice({ limits: { maxStorageBufferBindingSize: 16384 } });
+  const large: readonly Case[] = [
+    { x: [2, 23, 33, 8], window: [3, 3], outputs: 12, padding: same, bias: true, channelAdd: true, residual: true },
+    { x: [1, 64, 31, 8], window: [3, 3], outputs: 4, padding: below, stride: 2 },
+    { x: [1, 16, 16, 16], window: [3, 3], outputs: 16, padding: same, upsample: true },
+    { x: [1, 64, 64, 4], window: [1, 1], outputs: 8 },
+  ];
+  for (const rung of Object.keys(conv2dRungs) as Conv2dRung[]) {
+    for (const c of large) {
+      test(`${rung} ${describeCase(c)} runs in bands`, async ({ skip }) => {
+        if (rung === "software") needs(gpu.device, "subgroups", skip);
+        await check(gpu, "f32", c, rung);
+      });
+    }
+  }
+
+  test("bands fit, begin on aligned bytes and see every input row under them", () => {
+    gpu.device.scope(() => {
+      for (const stride of [1, 2] as const)
+        for (const upsample of [false, true])
+          for (const width of [64, 48, 17]) {
+            const x = gpu.device.empty([1, 90, width, 4], "f32");
+            const weight = gpu.device.empty([3, 3, 4, 4], "f32");
+            const sizes = convolutionOf(x, weight, { padding: 1, stride, upsample });
+            const rowBytes = [sizes.width * 16, sizes.outWidth * 16] as const;
+            const bands = bandsOf(sizes, ...rowBytes, 40000, 256);
+            expect(bands.length).toBeGreaterThan(1);
+            let next = 0;
+            for (const band of bands) {
+              expect(band.begin).toBe(next);
+              next += band.rows;
+              expect((band.begin * rowBytes[1]) % 256).toBe(0);
+              expect((band.inputBegin * rowBytes[0]) % 256).toBe(0);
+              expect(band.rows * rowBytes[1]).toBeLessThanOrEqual(40000);
+              expect(band.inputRows * rowBytes[0]).toBeLessThanOrEqual(40000);
+              const scale = upsample ? 2 : 1;
+              for (let row = band.begin; row < next; row++)
+                for (const tap of [0, 1, 2]) {
+                  const virtual = row * stride + tap - 1;
+                  if (virtual < 0 || virtual >= 90 * scale) continue;
+                  const input = Math.floor(virtual / scale) - band.inputBegin;
+                  expect(input).toBeGreaterThanOrEqual(0);
+                  expect(input).toBeLessThan(band.inputRows);
+                }
+            }
+            expect(next).toBe(sizes.outHeight);
+          }
+      return undefined;
+    });
+  });
+});
