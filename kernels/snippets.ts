@@ -1,4 +1,4 @@
-/** @file WGSL that several kernels share: the index of a folded grid, and the activations with their error function. */
+/** @file WGSL that several kernels share: the index of a folded grid, and the activations with the error function. */
 import { defineSnippet } from "../engine/kernel.ts";
 
 /**
@@ -41,42 +41,45 @@ export const quickGelu = defineSnippet({
 });
 
 /**
- * erf(a) for a >= 0, absolute error below 1.2e-7. Two polynomials fitted for this file (weighted least squares on Chebyshev
- * points, iterated towards the minimax): below 1 erf(a)/a - 1 in a^2, above it -log(erfc(a)) in a. Beyond 4.1 erf is 1 in f32.
+ * erfc(a) = 1 - erf(a) for a >= 0, absolute error below 1.2e-7, and 2e-6 of erfc up to a = 4.1; beyond, where erfc is below
+ * 7e-9, the answer is 0. Two polynomials fitted for this file (least squares on Chebyshev points, reweighted towards the minimax): below 1 of
+ * erf(a)/a - 1 in a^2, above it of -log(erfc(a)) in a.
  */
-export const erf = defineSnippet({
-  name: "erf",
+export const erfc = defineSnippet({
+  name: "erfc",
   wgsl: /* wgsl */ `
-    fn erf_positive(x: f32) -> f32 {
-      let a = min(x, 4.1);
+    fn erfc_positive(x: f32) -> f32 {
+      let a = min(x, 4.2);
       let s = a * a;
-      let near = ((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
-        - 0.37612626) * s + 0.12837917) * a + a;
-      let far = 1.0 - exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+      let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+        - 0.37612626) * s + 0.12837917) * a + a);
+      let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
         + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
-      return select(far, near, a < 1.0);
+      return select(select(far, near, a < 1.0), 0.0, a > 4.1);
     }
-    fn erf4_positive(x: vec4f) -> vec4f {
-      let a = min(x, vec4f(4.1));
+    fn erfc4_positive(x: vec4f) -> vec4f {
+      let a = min(x, vec4f(4.2));
       let s = a * a;
-      let near = ((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
-        - 0.37612626) * s + 0.12837917) * a + a;
-      let far = 1.0 - exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+      let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+        - 0.37612626) * s + 0.12837917) * a + a);
+      let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
         + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
-      return select(far, near, a < vec4f(1.0));
+      return select(select(far, near, a < vec4f(1.0)), vec4f(), a > vec4f(4.1));
     }`,
 });
 
-/** GELU with the exact erf (Hendrycks and Gimpel 2016), x Phi(x) = (x + |x| erf(|x| / sqrt 2)) / 2. */
+/** GELU with the exact error function (Hendrycks and Gimpel 2016): x Phi(x), where Phi(-x) = erfc(x / sqrt 2) / 2. */
 export const gelu = defineSnippet({
   name: "gelu",
-  needs: [erf],
+  needs: [erfc],
   wgsl: /* wgsl */ `
     fn gelu(x: f32) -> f32 {
-      return 0.5 * (x + abs(x) * erf_positive(abs(x) * 0.70710678));
+      let tail = erfc_positive(abs(x) * 0.70710678);
+      return 0.5 * x * select(2.0 - tail, tail, x < 0.0);
     }
     fn gelu4(x: vec4f) -> vec4f {
-      return 0.5 * (x + abs(x) * erf4_positive(abs(x) * 0.70710678));
+      let tail = erfc4_positive(abs(x) * 0.70710678);
+      return 0.5 * x * select(2.0 - tail, tail, x < vec4f());
     }`,
 });
 

@@ -47,8 +47,14 @@ export function createNullDevice(options: DeviceOptions = {}): Promise<Device> {
 }
 
 /** A device on whatever adapter is there, for what needs more than one device. */
-export function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  return Device.create(instance("real"), options);
+export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
+  const device = await Device.create(instance("real"), options);
+  // WebGPU grants no limit below its defaults, such as bindings of 128 MiB: smaller ones are only claimed.
+  const claimed = new Map(Object.entries(options.limits ?? {}));
+  const limits = new Proxy(device.gpu.limits, {
+    get: (real, name) => claimed.get(String(name)) ?? Reflect.get(real, name, real),
+  });
+  return Object.defineProperty(device, "limits", { value: limits });
 }
 
 export interface RandomInput {
@@ -70,6 +76,8 @@ export interface TestDevice {
   evaluate(operations: () => Tensor): Promise<Float32Array>;
   /** The same for a u32 result. */
   evaluateU32(operations: () => Tensor): Promise<Uint32Array>;
+  /** Fails where a kernel wrote behind a tensor since the last check; runs after every test. */
+  checkGuards(): Promise<void>;
 }
 
 /** Sets up a device for this file and checks memory after each of its tests. */
@@ -112,6 +120,7 @@ export function useDevice(options: DeviceOptions = {}): TestDevice {
     input,
     random: (shape, dtype = "f32", spread = {}) => input(shape, normals(elementCount(shape), spread), dtype),
     evaluate: (operations) => readAndFree(current().scope(operations), (result) => result.read()),
+    checkGuards: () => guards!.check(),
     evaluateU32: (operations) => readAndFree(current().scope(operations), (result) => result.readU32()),
   };
 }

@@ -19,30 +19,32 @@ fn silu4(x: vec4f) -> vec4f {
   return x / (1.0 + exp(min(-x, vec4f(80.0))));
 }
 
-fn erf_positive(x: f32) -> f32 {
-  let a = min(x, 4.1);
+fn erfc_positive(x: f32) -> f32 {
+  let a = min(x, 4.2);
   let s = a * a;
-  let near = ((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
-    - 0.37612626) * s + 0.12837917) * a + a;
-  let far = 1.0 - exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+  let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a);
+  let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
     + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
-  return select(far, near, a < 1.0);
+  return select(select(far, near, a < 1.0), 0.0, a > 4.1);
 }
-fn erf4_positive(x: vec4f) -> vec4f {
-  let a = min(x, vec4f(4.1));
+fn erfc4_positive(x: vec4f) -> vec4f {
+  let a = min(x, vec4f(4.2));
   let s = a * a;
-  let near = ((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
-    - 0.37612626) * s + 0.12837917) * a + a;
-  let far = 1.0 - exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+  let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a);
+  let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
     + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
-  return select(far, near, a < vec4f(1.0));
+  return select(select(far, near, a < vec4f(1.0)), vec4f(), a > vec4f(4.1));
 }
 
 fn gelu(x: f32) -> f32 {
-  return 0.5 * (x + abs(x) * erf_positive(abs(x) * 0.70710678));
+  let tail = erfc_positive(abs(x) * 0.70710678);
+  return 0.5 * x * select(2.0 - tail, tail, x < 0.0);
 }
 fn gelu4(x: vec4f) -> vec4f {
-  return 0.5 * (x + abs(x) * erf4_positive(abs(x) * 0.70710678));
+  let tail = erfc4_positive(abs(x) * 0.70710678);
+  return 0.5 * x * select(2.0 - tail, tail, x < vec4f());
 }
 
 fn quick_gelu(x: f32) -> f32 {

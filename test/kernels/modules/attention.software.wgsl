@@ -1,0 +1,108 @@
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+alias Element = f32;
+alias Element2 = vec2<f32>;
+alias Element4 = vec4<f32>;
+const WORKGROUP_SIZE = 8u;
+const KEY_BLOCKS = 2u;
+struct Uniforms { batch: u32, heads: u32, head_dim: u32, queries: u32, keys: u32, q_width: u32, k_width: u32, v_width: u32, q_column: u32, k_column: u32, v_column: u32, causal: u32, scale: f32 }
+@group(0) @binding(0) var<storage, read> q: array<Element4>;
+@group(0) @binding(1) var<storage, read> k: array<Element4>;
+@group(0) @binding(2) var<storage, read> v: array<Element4>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<uniform> uniforms: Uniforms;
+
+alias Scores = array<vec2f, 8>;                                  // of eight keys, for a lane's two queries
+const QUERIES = 16u;                                             // of a workgroup
+const KEYS = 8u * KEY_BLOCKS;                                    // of a tile
+
+// Four columns of the dot product; pair[d] holds column d of both queries.
+fn add_score(sum: vec2f, key: vec4f, pair: mat4x2f) -> vec2f {
+  return fma(vec2f(key.w), pair[3], fma(vec2f(key.z), pair[2], fma(vec2f(key.y), pair[1], fma(vec2f(key.x), pair[0], sum))));
+}
+
+fn add_scores(sums: Scores, keys: vec4f, pair: mat4x2f) -> Scores {
+  return Scores(
+    add_score(sums[0], subgroupBroadcast(keys, 0u), pair),
+    add_score(sums[1], subgroupBroadcast(keys, 1u), pair),
+    add_score(sums[2], subgroupBroadcast(keys, 2u), pair),
+    add_score(sums[3], subgroupBroadcast(keys, 3u), pair),
+    add_score(sums[4], subgroupBroadcast(keys, 4u), pair),
+    add_score(sums[5], subgroupBroadcast(keys, 5u), pair),
+    add_score(sums[6], subgroupBroadcast(keys, 6u), pair),
+    add_score(sums[7], subgroupBroadcast(keys, 7u), pair));
+}
+
+fn add_value(sums: mat2x4f, weight: vec2f, value: vec4f) -> mat2x4f {
+  return mat2x4f(fma(vec4f(weight.x), value, sums[0]), fma(vec4f(weight.y), value, sums[1]));
+}
+
+fn add_values(sums: mat2x4f, weights: Scores, values: vec4f) -> mat2x4f {
+  var r = add_value(sums, weights[0], subgroupBroadcast(values, 0u));
+  r = add_value(r, weights[1], subgroupBroadcast(values, 1u));
+  r = add_value(r, weights[2], subgroupBroadcast(values, 2u));
+  r = add_value(r, weights[3], subgroupBroadcast(values, 3u));
+  r = add_value(r, weights[4], subgroupBroadcast(values, 4u));
+  r = add_value(r, weights[5], subgroupBroadcast(values, 5u));
+  r = add_value(r, weights[6], subgroupBroadcast(values, 6u));
+  return add_value(r, weights[7], subgroupBroadcast(values, 7u));
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let head = group.y;
+  let sample = group.z;
+  let query = group.x * QUERIES + lane + vec2u(0u, 8u);
+  let row = sample * uniforms.queries + min(query, vec2u(uniforms.queries - 1u));
+  let q_at = row * uniforms.q_width + uniforms.q_column + head * uniforms.head_dim;
+  let y_at = (row * uniforms.heads + head) * uniforms.head_dim;
+  let causal = uniforms.causal != 0u;
+  let seen = select(vec2u(uniforms.keys), query + 1u, vec2<bool>(causal));
+  let end = select(uniforms.keys, min(uniforms.keys, group.x * QUERIES + QUERIES), causal);
+
+  var largest = vec2f(-1e30);                                    // online softmax (Milakov and Gimelshein 2018), by query
+  var total = vec2f();
+  for (var key = 0u; key < end; key += KEYS) {
+    var key_row: array<u32, KEY_BLOCKS>;
+    var scores = array<Scores, KEY_BLOCKS>();
+    for (var b = 0u; b < KEY_BLOCKS; b++) {
+      key_row[b] = sample * uniforms.keys + min(key + 8u * b + lane, uniforms.keys - 1u);
+    }
+
+    for (var c = 0u; c < uniforms.head_dim; c++) {
+      let pair = transpose(mat2x4f(vec4f(q[q_at.x + c]), vec4f(q[q_at.y + c]))) * uniforms.scale;
+      for (var b = 0u; b < KEY_BLOCKS; b++) {
+        let k_at = key_row[b] * uniforms.k_width + uniforms.k_column + head * uniforms.head_dim;
+        scores[b] = add_scores(scores[b], vec4f(k[k_at + c]), pair);
+      }
+    }
+
+    let before = largest;
+    for (var b = 0u; b < KEY_BLOCKS; b++) {
+      for (var j = 0u; j < 8u; j++) {
+        scores[b][j] = select(vec2f(-1e30), scores[b][j], vec2u(key + 8u * b + j) < min(seen, vec2u(uniforms.keys)));
+        largest = max(largest, scores[b][j]);
+      }
+    }
+    let keep = exp2(before - largest);
+    total *= keep;
+    for (var b = 0u; b < KEY_BLOCKS; b++) {
+      for (var j = 0u; j < 8u; j++) {
+        scores[b][j] = exp2(scores[b][j] - largest);
+        total += scores[b][j];
+      }
+    }
+
+    let factor = select(vec2f(1.0), 1.0 / total, key + KEYS >= end);
+    for (var c = 0u; c < uniforms.head_dim; c++) {
+      var sums = mat2x4f();
+      if (key > 0u) { sums = mat2x4f(y[y_at.x + c] * keep.x, y[y_at.y + c] * keep.y); }
+      for (var b = 0u; b < KEY_BLOCKS; b++) {
+        let v_at = key_row[b] * uniforms.v_width + uniforms.v_column + head * uniforms.head_dim;
+        sums = add_values(sums, scores[b], vec4f(v[v_at + c]));
+      }
+      if (query.x < uniforms.queries) { y[y_at.x + c] = sums[0] * factor.x; }
+      if (query.y < uniforms.queries) { y[y_at.y + c] = sums[1] * factor.y; }
+    }
+  }
+}

@@ -1,0 +1,200 @@
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+alias Element = f32;
+alias Element2 = vec2<f32>;
+alias Element4 = vec4<f32>;
+alias Weight = f32;
+alias Weight2 = vec2<f32>;
+alias Weight4 = vec4<f32>;
+alias Added = f32;
+alias Added2 = vec2<f32>;
+alias Added4 = vec4<f32>;
+const WORKGROUP_SIZE = 64u;
+const ACTIVATION = 0u;
+const LANES = 8u;
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, height: u32, width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, channel_quads: u32, quads: u32, four: u32 }
+@group(0) @binding(0) var<storage, read> x: array<Element4>;
+@group(0) @binding(1) var<storage, read> weight: array<Weight4>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> channel_add: array<Added4>;
+@group(0) @binding(5) var<storage, read> residual: array<Element4>;
+@group(0) @binding(6) var<uniform> uniforms: Uniforms;
+
+fn silu(x: f32) -> f32 {
+  return x / (1.0 + exp(min(-x, 80.0)));
+}
+fn silu4(x: vec4f) -> vec4f {
+  return x / (1.0 + exp(min(-x, vec4f(80.0))));
+}
+
+fn erfc_positive(x: f32) -> f32 {
+  let a = min(x, 4.2);
+  let s = a * a;
+  let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a);
+  let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+    + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
+  return select(select(far, near, a < 1.0), 0.0, a > 4.1);
+}
+fn erfc4_positive(x: vec4f) -> vec4f {
+  let a = min(x, vec4f(4.2));
+  let s = a * a;
+  let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a);
+  let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+    + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
+  return select(select(far, near, a < vec4f(1.0)), vec4f(), a > vec4f(4.1));
+}
+
+fn gelu(x: f32) -> f32 {
+  let tail = erfc_positive(abs(x) * 0.70710678);
+  return 0.5 * x * select(2.0 - tail, tail, x < 0.0);
+}
+fn gelu4(x: vec4f) -> vec4f {
+  let tail = erfc4_positive(abs(x) * 0.70710678);
+  return 0.5 * x * select(2.0 - tail, tail, x < vec4f());
+}
+
+fn quick_gelu(x: f32) -> f32 {
+  return x / (1.0 + exp(min(-1.702 * x, 80.0)));
+}
+fn quick_gelu4(x: vec4f) -> vec4f {
+  return x / (1.0 + exp(min(-1.702 * x, vec4f(80.0))));
+}
+
+fn activate(x: f32) -> f32 {
+  if (ACTIVATION == 1u) { return silu(x); }
+  if (ACTIVATION == 2u) { return gelu(x); }
+  if (ACTIVATION == 3u) { return quick_gelu(x); }
+  return x;
+}
+fn activate4(x: vec4f) -> vec4f {
+  if (ACTIVATION == 1u) { return silu4(x); }
+  if (ACTIVATION == 2u) { return gelu4(x); }
+  if (ACTIVATION == 3u) { return quick_gelu4(x); }
+  return x;
+}
+
+fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
+  var value = sum;
+  if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
+  if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.quads + quad]); }
+  value = activate4(value);
+  if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
+  return value;
+}
+
+const OUTSIDE = 0xffffffffu;
+
+struct Pixels { sample: vec4u, top: vec4i, left: vec4i }
+
+fn sample_of(row: u32) -> u32 { return uniforms.first_sample + row / uniforms.sample_pixels; }
+
+// Rows past the end stand for the last one: they are computed, but not stored.
+fn find_pixels(rows: vec4u) -> Pixels {
+  let row = min(rows, vec4u(uniforms.rows - 1u));
+  let sample = row / uniforms.sample_pixels;
+  let pixel = row - sample * uniforms.sample_pixels;
+  let down = pixel / uniforms.out_width;
+  let right = pixel - down * uniforms.out_width;
+  return Pixels(
+    sample,
+    vec4i((down + uniforms.first_row) * uniforms.stride) - i32(uniforms.top),
+    vec4i(right * uniforms.stride) - i32(uniforms.left),
+  );
+}
+
+fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
+  // A row or column before the first becomes a huge number, so one comparison finds both borders.
+  let down = vec4u(pixels.top + i32(dy));
+  let right = vec4u(pixels.left + i32(dx));
+  let inside = (down < vec4u(uniforms.height << uniforms.upsample)) & (right < vec4u(uniforms.width << uniforms.upsample));
+  let input_row = pixels.sample * uniforms.input_rows + (down >> vec4u(uniforms.upsample)) - uniforms.first_input_row;
+  return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);
+}
+
+struct Columns { b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f }
+alias Sums = array<vec4f, 8>;
+
+fn add_product(sum: vec4f, a: vec4f, b: Columns) -> vec4f {
+  return fma(vec4f(a.w), b.b3, fma(vec4f(a.z), b.b2, fma(vec4f(a.y), b.b1, fma(vec4f(a.x), b.b0, sum))));
+}
+
+fn rank4_update(sums: ptr<function, Sums>, a: vec4f, b: Columns) {
+  (*sums)[0] = add_product((*sums)[0], subgroupShuffle(a, 0u), b);
+  (*sums)[1] = add_product((*sums)[1], subgroupShuffle(a, 1u), b);
+  (*sums)[2] = add_product((*sums)[2], subgroupShuffle(a, 2u), b);
+  (*sums)[3] = add_product((*sums)[3], subgroupShuffle(a, 3u), b);
+  if (LANES == 8u) {
+    (*sums)[4] = add_product((*sums)[4], subgroupShuffle(a, 4u), b);
+    (*sums)[5] = add_product((*sums)[5], subgroupShuffle(a, 5u), b);
+    (*sums)[6] = add_product((*sums)[6], subgroupShuffle(a, 6u), b);
+    (*sums)[7] = add_product((*sums)[7], subgroupShuffle(a, 7u), b);
+  }
+}
+
+// Moves every sum one place down and next into the last.
+fn shift(sums: ptr<function, Sums>, next: vec4f) {
+  (*sums)[0] = (*sums)[1];
+  (*sums)[1] = (*sums)[2];
+  (*sums)[2] = (*sums)[3];
+  if (LANES == 4u) { (*sums)[3] = next; return; }
+  (*sums)[3] = (*sums)[4];
+  (*sums)[4] = (*sums)[5];
+  (*sums)[5] = (*sums)[6];
+  (*sums)[6] = (*sums)[7];
+  (*sums)[7] = next;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let first_row = (group.y + group.z * groups.y) * 4u * LANES;
+  let quad = group.x * LANES + lane;
+  let weight_quad = min(quad, uniforms.quads - 1u);
+  let pixels = find_pixels(vec4u(first_row + lane) + vec4u(0u, 1u, 2u, 3u) * LANES);
+
+  var sums0: Sums;
+  var sums1: Sums;
+  var sums2: Sums;
+  var sums3: Sums;
+  var k = 0u;                                                       // row of the weights [KH * KW * C, O]
+  for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
+    for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
+      let place = input_pixels(pixels, dy, dx);
+      let inside = place != vec4u(OUTSIDE);
+      var at = select(vec4u(), place, inside) * uniforms.channel_quads;
+      for (var c = 0u; c < uniforms.channel_quads; c++) {
+        var a = mat4x4f();
+        for (var i = 0u; i < uniforms.four; i++) {
+          a = mat4x4f(a[1], a[2], a[3], vec4f(x[at.x]));
+          at = at.yzwx;
+        }
+        at += 1u;
+        var b = Columns();
+        for (var i = 0u; i < uniforms.four; i++) {
+          b = Columns(b.b1, b.b2, b.b3, vec4f(weight[k * uniforms.quads + weight_quad]));
+          k++;
+        }
+        rank4_update(&sums0, select(vec4f(), a[0], inside.x), b);
+        rank4_update(&sums1, select(vec4f(), a[1], inside.y), b);
+        rank4_update(&sums2, select(vec4f(), a[2], inside.z), b);
+        rank4_update(&sums3, select(vec4f(), a[3], inside.w), b);
+      }
+    }
+  }
+  for (var i = 0u; i < uniforms.four * LANES; i++) {
+    let row = first_row + i;
+    if (row < uniforms.rows && quad < uniforms.quads) {
+      y[row * uniforms.quads + quad] = Element4(epilogue(sums0[0], row, quad, sample_of(row)));
+    }
+    shift(&sums0, sums1[0]);
+    shift(&sums1, sums2[0]);
+    shift(&sums2, sums3[0]);
+    shift(&sums3, vec4f());
+  }
+}

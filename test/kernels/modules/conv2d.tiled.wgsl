@@ -1,0 +1,204 @@
+alias Element = f32;
+alias Element2 = vec2<f32>;
+alias Element4 = vec4<f32>;
+alias Weight = f32;
+alias Weight2 = vec2<f32>;
+alias Weight4 = vec4<f32>;
+alias Added = f32;
+alias Added2 = vec2<f32>;
+alias Added4 = vec4<f32>;
+const WORKGROUP_SIZE = 64u;
+const ACTIVATION = 0u;
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, height: u32, width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, channel_quads: u32, inner_quads: u32, quads: u32 }
+@group(0) @binding(0) var<storage, read> x: array<Element4>;
+@group(0) @binding(1) var<storage, read> weight: array<Weight4>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> channel_add: array<Added4>;
+@group(0) @binding(5) var<storage, read> residual: array<Element4>;
+@group(0) @binding(6) var<uniform> uniforms: Uniforms;
+
+fn silu(x: f32) -> f32 {
+  return x / (1.0 + exp(min(-x, 80.0)));
+}
+fn silu4(x: vec4f) -> vec4f {
+  return x / (1.0 + exp(min(-x, vec4f(80.0))));
+}
+
+fn erfc_positive(x: f32) -> f32 {
+  let a = min(x, 4.2);
+  let s = a * a;
+  let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a);
+  let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+    + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
+  return select(select(far, near, a < 1.0), 0.0, a > 4.1);
+}
+fn erfc4_positive(x: vec4f) -> vec4f {
+  let a = min(x, vec4f(4.2));
+  let s = a * a;
+  let near = 1.0 - (((((((7.889268e-5 * s - 8.0208894e-4) * s + 5.1895413e-3) * s - 2.6854448e-2) * s + 0.112836) * s
+    - 0.37612626) * s + 0.12837917) * a + a);
+  let far = exp(-((((((-1.8557331e-4 * a + 2.9396005e-3) * a - 2.1805292e-2) * a + 0.10303731) * a
+    + 0.63822573) * a + 1.12704) * a + 3.5372836e-4));
+  return select(select(far, near, a < vec4f(1.0)), vec4f(), a > vec4f(4.1));
+}
+
+fn gelu(x: f32) -> f32 {
+  let tail = erfc_positive(abs(x) * 0.70710678);
+  return 0.5 * x * select(2.0 - tail, tail, x < 0.0);
+}
+fn gelu4(x: vec4f) -> vec4f {
+  let tail = erfc4_positive(abs(x) * 0.70710678);
+  return 0.5 * x * select(2.0 - tail, tail, x < vec4f());
+}
+
+fn quick_gelu(x: f32) -> f32 {
+  return x / (1.0 + exp(min(-1.702 * x, 80.0)));
+}
+fn quick_gelu4(x: vec4f) -> vec4f {
+  return x / (1.0 + exp(min(-1.702 * x, vec4f(80.0))));
+}
+
+fn activate(x: f32) -> f32 {
+  if (ACTIVATION == 1u) { return silu(x); }
+  if (ACTIVATION == 2u) { return gelu(x); }
+  if (ACTIVATION == 3u) { return quick_gelu(x); }
+  return x;
+}
+fn activate4(x: vec4f) -> vec4f {
+  if (ACTIVATION == 1u) { return silu4(x); }
+  if (ACTIVATION == 2u) { return gelu4(x); }
+  if (ACTIVATION == 3u) { return quick_gelu4(x); }
+  return x;
+}
+
+fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
+  var value = sum;
+  if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
+  if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.quads + quad]); }
+  value = activate4(value);
+  if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
+  return value;
+}
+
+const OUTSIDE = 0xffffffffu;
+
+struct Pixels { sample: vec4u, top: vec4i, left: vec4i }
+
+fn sample_of(row: u32) -> u32 { return uniforms.first_sample + row / uniforms.sample_pixels; }
+
+// Rows past the end stand for the last one: they are computed, but not stored.
+fn find_pixels(rows: vec4u) -> Pixels {
+  let row = min(rows, vec4u(uniforms.rows - 1u));
+  let sample = row / uniforms.sample_pixels;
+  let pixel = row - sample * uniforms.sample_pixels;
+  let down = pixel / uniforms.out_width;
+  let right = pixel - down * uniforms.out_width;
+  return Pixels(
+    sample,
+    vec4i((down + uniforms.first_row) * uniforms.stride) - i32(uniforms.top),
+    vec4i(right * uniforms.stride) - i32(uniforms.left),
+  );
+}
+
+fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
+  // A row or column before the first becomes a huge number, so one comparison finds both borders.
+  let down = vec4u(pixels.top + i32(dy));
+  let right = vec4u(pixels.left + i32(dx));
+  let inside = (down < vec4u(uniforms.height << uniforms.upsample)) & (right < vec4u(uniforms.width << uniforms.upsample));
+  let input_row = pixels.sample * uniforms.input_rows + (down >> vec4u(uniforms.upsample)) - uniforms.first_input_row;
+  return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);
+}
+
+const ROW_QUADS = WORKGROUP_SIZE / 4u;
+const ROW_STRIDE = ROW_QUADS + 1u;       // one more, or the four invocations that share a row would write to the same bank
+const COLUMN_QUADS = 16u;
+var<workgroup> row_tile: array<vec4f, 16u * ROW_STRIDE>;
+var<workgroup> column_tile: array<vec4f, 16u * COLUMN_QUADS>;
+
+fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
+  let first_row = (group.y + group.z * groups.y) * WORKGROUP_SIZE;
+  let first_quad = group.x * COLUMN_QUADS;
+  let fetch_quad = local % 4u;           // four neighbouring invocations fetch 16 neighbouring numbers
+  let fetch_row = local / 4u;
+  let fetched = find_rows(first_row + fetch_row * 4u);
+  let row = local / 8u;                  // of ROW_QUADS / 2
+  let column = local % 8u;               // of COLUMN_QUADS / 2
+
+  var sums: array<vec4f, 16>;            // 8 rows x 2 vectors of columns
+  for (var quad = 0u; quad < uniforms.inner_quads; quad += 4u) {
+    var block = mat4x4f();
+    if (quad + fetch_quad < uniforms.inner_quads) { block = transpose(load_rows(fetched, quad + fetch_quad)); }
+    let at = fetch_quad * 4u * ROW_STRIDE + fetch_row;
+    row_tile[at] = block[0];
+    row_tile[at + ROW_STRIDE] = block[1];
+    row_tile[at + 2u * ROW_STRIDE] = block[2];
+    row_tile[at + 3u * ROW_STRIDE] = block[3];
+    for (var i = local; i < 16u * COLUMN_QUADS; i += WORKGROUP_SIZE) {
+      let k = quad * 4u + i / COLUMN_QUADS;
+      let q = first_quad + i % COLUMN_QUADS;
+      var values = vec4f();
+      if (k < uniforms.inner_quads * 4u && q < uniforms.quads) { values = vec4f(weight[k * uniforms.quads + q]); }
+      column_tile[i] = values;
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < 16u; k++) {
+      let a = row_tile[k * ROW_STRIDE + row];
+      let b = row_tile[k * ROW_STRIDE + row + ROW_QUADS / 2u];
+      let left = column_tile[k * COLUMN_QUADS + column];
+      let right = column_tile[k * COLUMN_QUADS + column + COLUMN_QUADS / 2u];
+      sums[0] = fma(vec4f(a.x), left, sums[0]);
+      sums[1] = fma(vec4f(a.x), right, sums[1]);
+      sums[2] = fma(vec4f(a.y), left, sums[2]);
+      sums[3] = fma(vec4f(a.y), right, sums[3]);
+      sums[4] = fma(vec4f(a.z), left, sums[4]);
+      sums[5] = fma(vec4f(a.z), right, sums[5]);
+      sums[6] = fma(vec4f(a.w), left, sums[6]);
+      sums[7] = fma(vec4f(a.w), right, sums[7]);
+      sums[8] = fma(vec4f(b.x), left, sums[8]);
+      sums[9] = fma(vec4f(b.x), right, sums[9]);
+      sums[10] = fma(vec4f(b.y), left, sums[10]);
+      sums[11] = fma(vec4f(b.y), right, sums[11]);
+      sums[12] = fma(vec4f(b.z), left, sums[12]);
+      sums[13] = fma(vec4f(b.z), right, sums[13]);
+      sums[14] = fma(vec4f(b.w), left, sums[14]);
+      sums[15] = fma(vec4f(b.w), right, sums[15]);
+    }
+    workgroupBarrier();
+  }
+  for (var i = 0u; i < 16u; i++) {
+    let r = first_row + (row + (i / 8u) * (ROW_QUADS / 2u)) * 4u + (i / 2u) % 4u;
+    let q = first_quad + column + (i % 2u) * (COLUMN_QUADS / 2u);
+    if (r < uniforms.rows && q < uniforms.quads) {
+      y[r * uniforms.quads + q] = Element4(epilogue(sums[i], r, q, sample_of(r)));
+    }
+  }
+}
+
+struct Rows { pixels: Pixels }
+
+fn find_rows(first: u32) -> Rows {
+  return Rows(find_pixels(vec4u(first) + vec4u(0u, 1u, 2u, 3u)));
+}
+
+fn load_rows(rows: Rows, quad: u32) -> mat4x4f {
+  let tap = quad / uniforms.channel_quads;
+  let place = input_pixels(rows.pixels, tap / uniforms.kernel_width, tap % uniforms.kernel_width);
+  let channel = quad - tap * uniforms.channel_quads;
+  return mat4x4f(load(place.x, channel), load(place.y, channel), load(place.z, channel), load(place.w, channel));
+}
+
+fn load(pixel: u32, channel: u32) -> vec4f {
+  if (pixel == OUTSIDE) { return vec4f(); }
+  return vec4f(x[pixel * uniforms.channel_quads + channel]);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  tiled_product(group, groups, local);
+}
