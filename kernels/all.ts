@@ -7,12 +7,16 @@ import { attentionNaive, attentionSoftware, attentionTiled } from "./attention/i
 import { castNaive, castVec4 } from "./cast.ts";
 import { combineKernel } from "./combine.ts";
 import { concatNaive, concatVec4 } from "./concat.ts";
+import { conv2dNaive } from "./conv2d/naive.ts";
+import { conv2dSoftware } from "./conv2d/software.ts";
+import { conv2dTiled } from "./conv2d/tiled.ts";
 import { countNonFiniteKernel } from "./count-non-finite.ts";
 import { fillKernel } from "./fill.ts";
 import { gegluNaive, gegluVec4 } from "./geglu.ts";
 import { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics, groupNormWhole } from "./group-norm/index.ts";
 import { guidanceKernel } from "./guidance.ts";
 import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
+import { matmulNaive, matmulTiled } from "./matmul/index.ts";
 import { modelInputKernel } from "./model-input.ts";
 import { scaleNaive, scaleVec4 } from "./scale.ts";
 import { toPixelsKernel } from "./to-pixels.ts";
@@ -33,6 +37,9 @@ export const allKernels: readonly KernelDefinition[] = [
   combineKernel,
   concatNaive,
   concatVec4,
+  conv2dNaive,
+  conv2dTiled,
+  conv2dSoftware,
   countNonFiniteKernel,
   fillKernel,
   gegluNaive,
@@ -46,6 +53,8 @@ export const allKernels: readonly KernelDefinition[] = [
   layerNormNaive,
   layerNormSoftware,
   layerNormWorkgroup,
+  matmulNaive,
+  matmulTiled,
   modelInputKernel,
   scaleNaive,
   scaleVec4,
