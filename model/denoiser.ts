@@ -27,6 +27,8 @@ export interface DenoiserOptions {
 export class UNetDenoiser implements Denoiser {
   /** CFG scale (Ho & Salimans 2022): D = D_negative + guidance (D_prompt - D_negative). */
   guidance = 1;
+  /** SDXL's vector [copies, adm], to be written before the first step; undefined for other families. */
+  readonly vector: Tensor | undefined;
   readonly prepared: Capture<Conditioning>;
   readonly step: Capture<Tensor>;
   readonly #options: DenoiserOptions;
@@ -42,11 +44,14 @@ export class UNetDenoiser implements Denoiser {
     this.#options = options;
     this.#device = device;
     this.#copies = context.shape[0]!;
-    this.#input = device.empty([this.#copies, height, width, unet.config.inChannels], device.storage, "U-Net input");
+    this.#input = device.empty([this.#copies, height, width, unet.config.outChannels], device.storage, "U-Net input");
     this.#time = device.empty([this.#copies, unet.config.modelChannels], device.storage, "timestep embedding");
+    const { admChannels } = unet.config;
+    this.vector =
+      admChannels === undefined ? undefined : device.empty([this.#copies, admChannels], device.storage, "size vector");
     this.prepared = device.capture(() => unet.prepare(context));
     this.step = device.capture(() => {
-      const out = unet.forward(this.#input, this.#time, this.prepared.result); // [copies, H, W, 4]
+      const out = unet.forward(this.#input, this.#time, this.prepared.result, this.vector); // [copies, H, W, 4]
       countNonFinite(out, nonFinite);
       return out;
     });
@@ -78,6 +83,7 @@ export class UNetDenoiser implements Denoiser {
     this.#result?.free();
     this.#input.free();
     this.#time.free();
+    this.vector?.free();
     this.step.dispose();
     this.prepared.dispose();
   }

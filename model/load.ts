@@ -71,13 +71,12 @@ export async function openModel(source: ByteSource, options: LoadOptions): Promi
 
 /** The modules that make a picture from a prompt. The VAE's encoder is left in the file. */
 function makeModules(config: ModelConfig, main: Checkpoint, vae: Checkpoint): Modules {
-  const [text] = config.text;
   const autoencoder = vae.weights.at(config.vae.prefix);
   vae.leave(autoencoder.at("encoder").path);
   vae.leave(autoencoder.at("quant_conv").path);
   if (vae !== main) main.leave("first_stage_model");
   return {
-    text: new TextEncoder(main.weights.at(text!.prefix), text!),
+    text: config.text.map((text) => new TextEncoder(main.weights.at(text.prefix), text)),
     unet: new UNet(main.weights.at(config.unet.prefix), config.unet),
     decoder: new VaeDecoder(autoencoder, config.vae),
   };

@@ -8,8 +8,8 @@ import type { ByteSource } from "./checkpoint/byte-source.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { type GeneratedImage, type GenerateOptions, type GenerateStep, settingsOf } from "./generation.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
-import { promptIds } from "./prompt.ts";
 import { LatentNoise, NoiseSchedule, planSampling } from "./sampling/index.ts";
+import { sizeVector } from "./size-vector.ts";
 import { type Modules, type StageSize, Stages } from "./stages.ts";
 
 /** Steps that the host may be ahead of the GPU: progress stays true and stopping is quick. */
@@ -75,11 +75,15 @@ export class StableDiffusion {
     const guided = guidance !== 1;
     const stages = this.#stagesFor({ width, height, guided });
     const prompts = guided ? [options.negative ?? "", prompt] : [prompt];
-    const ids = prompts.map((text) => promptIds(this.tokenizer, text, this.#modules.text.config)); //                         [P][77]
-    for (const { cut } of ids) if (cut > 0) warnings.push(`the prompt is ${cut} tokens too long: only its first 75 are used`);
     device.write(stages.nonFinite, new Uint32Array(1));
-    device.write(stages.embedded, await this.#modules.text.embed(ids.map((sequence) => sequence.ids)));
-    stages.text.run(); //                                                                          [P, 77, C]
+    const { cut } = await stages.text.run(prompts); //                                             [P, 77, D]
+    for (const tokens of cut)
+      if (tokens > 0) warnings.push(`the prompt is ${tokens} tokens too long: only its first 75 are used`);
+    const { vector } = stages.denoiser;
+    if (vector) {
+      const sizes = { original: { width, height }, crop: { top: 0, left: 0 }, target: { width, height } };
+      device.write(vector, sizeVector(await stages.text.pooled(), sizes, vector.shape[1]!)); //     [P, adm]
+    }
     stages.denoiser.prepare();
     stages.denoiser.guidance = guidance;
     await this.#expectFinite(stages, "the text encoder");
@@ -170,7 +174,7 @@ export class StableDiffusion {
     if (!this.#stages?.fits(size)) {
       this.#stages?.free();
       this.#stages = undefined;
-      this.#stages = new Stages(this.device, this.#modules, this.config, this.schedule, size);
+      this.#stages = new Stages(this.device, this.#modules, this.tokenizer, this.config, this.schedule, size);
     }
     return this.#stages;
   }

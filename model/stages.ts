@@ -1,15 +1,17 @@
 /** @file The recorded work of one picture size: text encoder, U-Net and decoder, each captured once and replayed for every picture. */
 import type { Capture, Device, Tensor } from "../engine/index.ts";
 import { countNonFinite, modelInput, toPixels } from "../kernels/index.ts";
+import type { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
 import type { NoiseSchedule } from "./sampling/index.ts";
 import type { TextEncoder } from "./text/text-encoder.ts";
+import { TextStage } from "./text/text-stage.ts";
 import type { UNet } from "./unet/unet.ts";
 import type { VaeDecoder } from "./vae/decoder.ts";
 
 export interface Modules {
-  readonly text: TextEncoder;
+  readonly text: readonly TextEncoder[];
   readonly unet: UNet;
   readonly decoder: VaeDecoder;
 }
@@ -26,35 +28,33 @@ export class Stages {
   readonly size: StageSize;
   /** NaN and infinity seen so far, u32 [1]. */
   readonly nonFinite: Tensor;
-  /** Token embeddings [P, 77, C]: the input of `text`. */
-  readonly embedded: Tensor;
-  readonly text: Capture<Tensor>;
+  readonly text: TextStage;
   readonly denoiser: UNetDenoiser;
   /** f32 [1, H/8, W/8, 4]: the input of `decode`. */
   readonly latent: Tensor;
   readonly decode: Capture<Tensor>;
 
-  constructor(device: Device, modules: Modules, config: ModelConfig, schedule: NoiseSchedule, size: StageSize) {
+  constructor(
+    device: Device,
+    modules: Modules,
+    tokenizer: ClipTokenizer,
+    config: ModelConfig,
+    schedule: NoiseSchedule,
+    size: StageSize,
+  ) {
     this.size = size;
     const { factor, scaleFactor, zChannels } = config.vae;
     const [height, width] = [size.height / factor, size.width / factor];
-    const { positions, width: textWidth } = modules.text.config;
-    const prompts = size.guided ? 2 : 1;
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
-    this.embedded = device.empty([prompts, positions, textWidth], device.storage, "token embeddings");
     this.latent = device.empty([1, height, width, zChannels], "f32", "latent");
-    this.text = device.capture(() => {
-      const context = modules.text.forward(this.embedded); //                            [P, 77, C]
-      countNonFinite(context, this.nonFinite);
-      return context;
-    });
+    this.text = new TextStage(device, modules.text, tokenizer, size.guided ? 2 : 1, this.nonFinite);
     this.denoiser = new UNetDenoiser({
       unet: modules.unet,
       prediction: config.prediction,
       schedule,
       height,
       width,
-      context: this.text.result,
+      context: this.text.encode.result.context,
       nonFinite: this.nonFinite,
     });
     this.decode = device.capture(() =>
@@ -73,13 +73,13 @@ export class Stages {
 
   /** Every pipeline compiled, every bind group built. */
   async ready(): Promise<void> {
-    await Promise.all([this.text.ready(), this.denoiser.ready(), this.decode.ready()]);
+    await Promise.all([this.text.encode.ready(), this.denoiser.ready(), this.decode.ready()]);
   }
 
   free(): void {
     this.decode.dispose();
     this.denoiser.free();
-    this.text.dispose();
-    for (const tensor of [this.latent, this.embedded, this.nonFinite]) tensor.free();
+    this.text.free();
+    for (const tensor of [this.latent, this.nonFinite]) tensor.free();
   }
 }

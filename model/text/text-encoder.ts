@@ -51,14 +51,12 @@ export class TextEncoder {
   }
 
   /**
-   * x [P, T, C] (embedded) -> context [P, T, C], as the family takes it: the output of the last layer or of the one before,
+   * hidden (of `hiddenStates`) -> context [P, T, C], as the family takes it: the output of the last layer or of the one before,
    * normed or not. `skip` counts layers from the end ("CLIP skip").
    */
-  forward(x: Tensor, skip = this.config.output === "last" ? 1 : 2): Tensor {
-    return x.device.scope(() => {
-      const hidden = this.hiddenStates(x).at(-skip)!;
-      return this.config.finalNorm ? this.finalNorm.forward(hidden) : hidden;
-    });
+  context(hidden: readonly Tensor[], skip = this.config.output === "last" ? 1 : 2): Tensor {
+    const state = hidden.at(-skip)!;
+    return this.config.finalNorm ? this.finalNorm.forward(state) : state;
   }
 
   /** last [P, T, C] (output of the last layer) -> projected [P, T, C]; the pooled vector is the row of the end marker (SDXL). */
