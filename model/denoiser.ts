@@ -16,6 +16,8 @@ export interface DenoiserOptions {
   readonly width: number;
   /** [1, S, D] without guidance; with it [2, S, D]: the negative prompt's, then the prompt's. */
   readonly context: Tensor;
+  /** dtype of the U-Net's activations. */
+  readonly storage: "f32" | "f16";
   /** u32 [1], counts NaN and infinity in the U-Net's output. */
   readonly nonFinite: Tensor;
 }
@@ -39,17 +41,16 @@ export class UNetDenoiser implements Denoiser {
   #result: Tensor | undefined;
 
   constructor(options: DenoiserOptions) {
-    const { unet, context, height, width, nonFinite } = options;
+    const { unet, context, height, width, storage, nonFinite } = options;
     const device = context.device;
     this.#options = options;
     this.#device = device;
     this.#copies = context.shape[0]!;
-    this.#input = device.empty([this.#copies, height, width, unet.config.outChannels], device.storage, "U-Net input");
-    this.#time = device.empty([this.#copies, unet.config.modelChannels], device.storage, "timestep embedding");
+    this.#input = device.empty([this.#copies, height, width, unet.config.outChannels], storage, "U-Net input");
+    this.#time = device.empty([this.#copies, unet.config.modelChannels], storage, "timestep embedding");
     const { admChannels } = unet.config;
-    this.vector =
-      admChannels === undefined ? undefined : device.empty([this.#copies, admChannels], device.storage, "size vector");
-    this.prepared = device.capture(() => unet.prepare(context));
+    this.vector = admChannels === undefined ? undefined : device.empty([this.#copies, admChannels], storage, "size vector");
+    this.prepared = device.capture(() => unet.prepare(context.dtype === storage ? context : cast(context, storage)));
     this.step = device.capture(() => {
       const out = unet.forward(this.#input, this.#time, this.prepared.result, this.vector); // [copies, H, W, 4]
       countNonFinite(out, nonFinite);

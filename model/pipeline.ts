@@ -6,11 +6,11 @@ import { type Device, NonFiniteError, type Tensor } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ByteSource } from "./checkpoint/byte-source.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
-import { type GeneratedImage, type GenerateOptions, type GenerateStep, settingsOf } from "./generation.ts";
+import { type GeneratedImage, type GenerateOptions, type GenerateStep, type Settings, settingsOf } from "./generation.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
-import { LatentNoise, NoiseSchedule, planSampling } from "./sampling/index.ts";
+import { LatentNoise, NoiseSchedule, planSampling, type Sampling, type SamplingPlan } from "./sampling/index.ts";
 import { sizeVector } from "./size-vector.ts";
-import { type Modules, type StageSize, Stages } from "./stages.ts";
+import { type Modules, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
 
 /** Steps that the host may be ahead of the GPU: progress stays true and stopping is quick. */
 const stepsAhead = 2;
@@ -24,6 +24,7 @@ export class StableDiffusion {
   readonly tokenizer = new ClipTokenizer();
   #modules: Modules;
   #stages: Stages | undefined;
+  #storage: StageStorage;
 
   private constructor(device: Device, model: OpenModel) {
     this.device = device;
@@ -31,6 +32,7 @@ export class StableDiffusion {
     this.config = model.config;
     this.schedule = new NoiseSchedule(model.config.schedule);
     this.#modules = model.makeModules();
+    this.#storage = { text: device.storage, unet: device.storage, vae: device.storage };
   }
 
   /**
@@ -42,14 +44,12 @@ export class StableDiffusion {
     const model = await openModel(source, options);
     const diffusion = new StableDiffusion(options.device, model);
     try {
-      const { width, height, guidance } = settingsOf(model.config, options.size ?? {});
-      const size = { width, height, guided: guidance !== 1 };
+      const size = settingsOf(model.config, options.size ?? {});
       const [changed] = await Promise.all([model.load(options), diffusion.#stagesFor(size).ready()]);
       if (changed) {
         // A weight is too large for f16 and has become an f32 tensor: what was recorded with the old one is recorded again.
         diffusion.#modules = model.makeModules();
-        diffusion.#stages?.free();
-        diffusion.#stages = undefined;
+        diffusion.#dropStages();
         await diffusion.#stagesFor(size).ready();
       }
       options.device.check();
@@ -62,23 +62,41 @@ export class StableDiffusion {
 
   /**
    * Makes a picture. Yields after every step, returns the image; leaving the loop early stops it and frees its memory.
+   * A stage whose f16 numbers overflow is run again in f32, and stays so for this model.
    * @throws UsageError, NonFiniteError, DeviceError, OutOfMemoryError, and the signal's reason when it is aborted
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
-    const { device, config, schedule } = this;
-    const settings = settingsOf(config, options);
-    const { width, height, guidance, seed } = settings;
+    const settings = settingsOf(this.config, options);
+    const plan = planSampling(this.schedule, settings);
     const warnings: string[] = [];
+    if (plan.choice.scheduleIgnored && options.schedule !== undefined) {
+      warnings.push(`sampler ${plan.choice.sampler.name} has timesteps of its own: schedule ${options.schedule} is ignored`);
+    }
+    const job: Job = { prompt, options, settings, plan, warnings };
     const clock = stopwatch();
+    await this.#widening(job, () => this.#encode(job));
+    const text = clock();
+    const latent = yield* this.#denoise(job);
+    try {
+      const denoise = clock();
+      const pixels = await this.#widening(job, () => this.#decode(job, latent));
+      const { width, height, seed } = settings;
+      const planes = toNCHW(await latent.read(), ...this.#latentSize(settings));
+      return { width, height, pixels, seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
+    } finally {
+      latent.free();
+    }
+  }
 
-    // prompt -> ids -> context
-    const guided = guidance !== 1;
-    const stages = this.#stagesFor({ width, height, guided });
-    const prompts = guided ? [options.negative ?? "", prompt] : [prompt];
-    device.write(stages.nonFinite, new Uint32Array(1));
+  /** prompt -> ids -> context, left in the U-Net's inputs. */
+  async #encode({ prompt, options, settings, warnings }: Job): Promise<void> {
+    const { device } = this;
+    const { width, height, guidance } = settings;
+    const stages = this.#stagesFor(settings);
+    const prompts = stages.size.guided ? [options.negative ?? "", prompt] : [prompt];
     const { cut } = await stages.text.run(prompts); //                                             [P, 77, D]
-    for (const tokens of cut)
-      if (tokens > 0) warnings.push(`the prompt is ${tokens} tokens too long: only its first 75 are used`);
+    if (warnings.length === 0)
+      warnings.push(...cut.filter((n) => n > 0).map((n) => `the prompt is ${n} tokens too long: its first 75 are used`));
     const { vector } = stages.denoiser;
     if (vector) {
       const sizes = { original: { width, height }, crop: { top: 0, left: 0 }, target: { width, height } };
@@ -86,71 +104,97 @@ export class StableDiffusion {
     }
     stages.denoiser.prepare();
     stages.denoiser.guidance = guidance;
-    await this.#expectFinite(stages, "the text encoder");
-    const textSeconds = clock();
+    await stages.expectFinite("text");
+  }
 
-    // noise -> latent
-    const plan = planSampling(schedule, settings);
-    if (plan.choice.scheduleIgnored && options.schedule !== undefined)
-      warnings.push(`sampler ${plan.choice.sampler.name} has timesteps of its own: --schedule ${options.schedule} is ignored`);
-    const [latentHeight, latentWidth] = [height / config.vae.factor, width / config.vae.factor];
-    const generator = LatentNoise.torchCpu(seed, 1, { height: latentHeight, width: latentWidth });
-    const drawn = generator.next(); //                                                             [1, H/8, W/8, 4]
-    const unit = options.noise ? toNHWC(options.noise, latentHeight, latentWidth) : drawn;
-    const sampling = plan.run({
-      denoiser: stages.denoiser,
-      x: device.upload(
-        unit.map((value) => value * plan.initialNoiseScale),
-        [1, latentHeight, latentWidth, 4],
-        "f32",
-        "latent",
-      ),
-      noise: () => device.upload(generator.next(), [1, latentHeight, latentWidth, 4], "f32", "noise"),
-    });
+  /** noise -> latent. The latent is the caller's. */
+  async *#denoise(job: Job): AsyncGenerator<GenerateStep, Tensor> {
+    const { settings, options, plan } = job;
+    for (;;) {
+      const stages = this.#stagesFor(settings);
+      const [height, width] = this.#latentSize(settings);
+      const generator = LatentNoise.torchCpu(settings.seed, 1, { height, width });
+      const upload = (noise: Float32Array) => this.device.upload(noise, [1, height, width, 4], "f32", "latent");
+      const drawn = generator.next(); //                                                           [1, H/8, W/8, 4]
+      const unit = options.noise ? toNHWC(options.noise, height, width) : drawn;
+      const x = upload(unit.map((value) => value * plan.initialNoiseScale));
+      const sampling = plan.run({ denoiser: stages.denoiser, x, noise: () => upload(generator.next()) });
+      try {
+        return yield* this.#steps(sampling, stages, plan.yields, options.signal);
+      } catch (error) {
+        await this.#widen(job, error);
+        await this.#encode(job);
+      }
+    }
+  }
+
+  /** Runs a sampler to its end; the host stays at most `stepsAhead` steps before the GPU. */
+  async *#steps(
+    sampling: Sampling,
+    stages: Stages,
+    steps: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<GenerateStep, Tensor> {
     const checks: Promise<void>[] = [];
     let latent: Tensor | undefined;
     try {
-      while (!latent) {
-        options.signal?.throwIfAborted();
+      for (;;) {
+        signal?.throwIfAborted();
         const next = await sampling.next();
         if (next.done) {
-          latent = next.value; //                                                                  [1, H/8, W/8, 4]
-          break;
+          latent = next.value;
+          await Promise.all(checks);
+          return latent; //                                                                        [1, H/8, W/8, 4]
         }
         const step = next.value.step + 1;
-        const check = this.#expectFinite(stages, `step ${step}`);
+        const check = stages.expectFinite("unet", step);
         check.catch(() => {}); // reported when it is awaited, up to two steps later
         checks.push(check);
         if (checks.length > stepsAhead) await checks.shift();
-        yield { step, steps: plan.yields, sigma: next.value.sigma, latent: next.value.latent };
+        yield { step, steps, sigma: next.value.sigma, latent: next.value.latent };
       }
-      await Promise.all(checks);
+    } catch (error) {
+      latent?.free();
+      throw error;
     } finally {
       if (!latent) await sampling.return(undefined as never);
     }
-    const denoiseSeconds = clock();
+  }
 
-    // latent -> image
+  /** latent -> image, RGBA bytes. */
+  async #decode({ settings, options }: Job, latent: Tensor): Promise<Uint8Array> {
+    options.signal?.throwIfAborted();
+    const stages = this.#stagesFor(settings);
+    this.device.copy(latent, stages.latent);
+    stages.decode.run(); //                                                                        [1, H, W]
+    const pixels = await stages.decode.result.readU32();
+    await stages.expectFinite("vae");
+    return new Uint8Array(pixels.buffer);
+  }
+
+  /** Runs a stage, and once more in f32 if its f16 numbers overflowed. */
+  async #widening<T>(job: Job, run: () => Promise<T>): Promise<T> {
     try {
-      options.signal?.throwIfAborted();
-      device.copy(latent, stages.latent);
-      stages.decode.run(); //                                                                      [1, H, W] RGBA
-      const pixels = new Uint8Array((await stages.decode.result.readU32()).buffer);
-      await this.#expectFinite(stages, "the VAE decoder");
-      const final = toNCHW(await latent.read(), latentHeight, latentWidth);
-      return {
-        width,
-        height,
-        pixels,
-        seed,
-        latent: final,
-        settings,
-        warnings,
-        seconds: { text: textSeconds, denoise: denoiseSeconds, decode: clock() },
-      };
-    } finally {
-      latent.free();
+      return await run();
+    } catch (error) {
+      await this.#widen(job, error);
+      return run();
     }
+  }
+
+  /** Gives the stage that overflowed f32 storage; throws the error again where that can't help. */
+  async #widen({ warnings }: Job, error: unknown): Promise<void> {
+    const stage = error instanceof NonFiniteError ? stageNames.find((name) => name === error.context["stage"]) : undefined;
+    if (!stage || this.#storage[stage] === "f32") throw error;
+    warnings.push(`the ${stageWords[stage]} overflowed in f16: run again in f32`);
+    this.#storage = { ...this.#storage, [stage]: "f32" };
+    await this.device.idle();
+    this.#dropStages();
+  }
+
+  #latentSize({ width, height }: Settings): [height: number, width: number] {
+    const { factor } = this.config.vae;
+    return [height / factor, width / factor];
   }
 
   /** The planned memory: weights, and the activations of the current picture size. */
@@ -165,32 +209,30 @@ export class StableDiffusion {
 
   /** Gives all memory back. */
   free(): void {
-    this.#stages?.free();
-    this.#stages = undefined;
+    this.#dropStages();
     this.model.free();
   }
 
-  #stagesFor(size: StageSize): Stages {
-    if (!this.#stages?.fits(size)) {
-      this.#stages?.free();
-      this.#stages = undefined;
-      this.#stages = new Stages(this.device, this.#modules, this.tokenizer, this.config, this.schedule, size);
-    }
+  #stagesFor({ width, height, guidance }: Pick<Settings, "width" | "height" | "guidance">): Stages {
+    const size = { width, height, guided: guidance !== 1 };
+    if (this.#stages && !this.#stages.fits(size)) this.#dropStages();
+    this.#stages ??= new Stages(this, this.#modules, size, this.#storage);
     return this.#stages;
   }
 
-  async #expectFinite(stages: Stages, stage: string): Promise<void> {
-    const [found] = await stages.nonFinite.readU32();
-    if (found) {
-      throw new NonFiniteError("NON_FINITE", `${found} values that ${stage} gave are NaN or infinite`, {
-        hint:
-          this.device.storage === "f16"
-            ? "run with --precision f32"
-            : "the checkpoint may be damaged: compare its hash with the source",
-        context: { stage, found },
-      });
-    }
+  #dropStages(): void {
+    this.#stages?.free();
+    this.#stages = undefined;
   }
+}
+
+/** One picture on its way. */
+interface Job {
+  readonly prompt: string;
+  readonly options: GenerateOptions;
+  readonly settings: Settings;
+  readonly plan: SamplingPlan;
+  readonly warnings: string[];
 }
 
 /** Seconds since the last call. */

@@ -1,5 +1,5 @@
 /** @file The recorded work of one picture size: text encoder, U-Net and decoder, each captured once and replayed for every picture. */
-import type { Capture, Device, Tensor } from "../engine/index.ts";
+import { type Capture, type Device, NonFiniteError, type Tensor } from "../engine/index.ts";
 import { countNonFinite, modelInput, toPixels } from "../kernels/index.ts";
 import type { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
@@ -24,6 +24,21 @@ export interface StageSize {
   readonly guided: boolean;
 }
 
+export const stageNames = ["text", "unet", "vae"] as const;
+export type StageName = (typeof stageNames)[number];
+export const stageWords: Readonly<Record<StageName, string>> = { text: "text encoder", unet: "U-Net", vae: "VAE" };
+
+/** dtype of each stage's activations: the device's storage, or f32 where f16 overflowed. */
+export type StageStorage = Readonly<Record<StageName, "f32" | "f16">>;
+
+/** What the stages need to know of the model. */
+export interface StageModel {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  readonly tokenizer: ClipTokenizer;
+  readonly schedule: NoiseSchedule;
+}
+
 export class Stages {
   readonly size: StageSize;
   /** NaN and infinity seen so far, u32 [1]. */
@@ -33,21 +48,20 @@ export class Stages {
   /** f32 [1, H/8, W/8, 4]: the input of `decode`. */
   readonly latent: Tensor;
   readonly decode: Capture<Tensor>;
+  readonly #storage: StageStorage;
 
-  constructor(
-    device: Device,
-    modules: Modules,
-    tokenizer: ClipTokenizer,
-    config: ModelConfig,
-    schedule: NoiseSchedule,
-    size: StageSize,
-  ) {
+  constructor({ device, config, tokenizer, schedule }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
     this.size = size;
+    this.#storage = storage;
     const { factor, scaleFactor, zChannels } = config.vae;
     const [height, width] = [size.height / factor, size.width / factor];
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
     this.latent = device.empty([1, height, width, zChannels], "f32", "latent");
-    this.text = new TextStage(device, modules.text, tokenizer, size.guided ? 2 : 1, this.nonFinite);
+    this.text = new TextStage(modules.text, tokenizer, {
+      prompts: size.guided ? 2 : 1,
+      storage: storage.text,
+      nonFinite: this.nonFinite,
+    });
     this.denoiser = new UNetDenoiser({
       unet: modules.unet,
       prediction: config.prediction,
@@ -55,16 +69,31 @@ export class Stages {
       height,
       width,
       context: this.text.encode.result.context,
+      storage: storage.unet,
       nonFinite: this.nonFinite,
     });
     this.decode = device.capture(() =>
       device.scope(() => {
-        const z = modelInput(this.latent, { factor: 1 / scaleFactor }); //                [1, H/8, W/8, 4]
-        const image = modules.decoder.forward(z); //                                      [1, H, W, 4]
+        const z = modelInput(this.latent, { factor: 1 / scaleFactor, dtype: storage.vae }); // [1, H/8, W/8, 4]
+        const image = modules.decoder.forward(z); //                                           [1, H, W, 4]
         countNonFinite(image, this.nonFinite);
-        return toPixels(image); //                                                        [1, H, W] RGBA bytes
+        return toPixels(image); //                                                             [1, H, W] RGBA bytes
       }),
     );
+  }
+
+  /** Throws a NonFiniteError if anything computed so far was NaN or infinite; `stage` and `step` are where it was noticed. */
+  async expectFinite(stage: StageName, step?: number): Promise<void> {
+    const [found] = await this.nonFinite.readU32();
+    if (!found) return;
+    const where = `${stageWords[stage]}${step === undefined ? "" : ` at step ${step}`}`;
+    throw new NonFiniteError("NON_FINITE", `${found} values that the ${where} gave are NaN or infinite`, {
+      hint:
+        this.#storage[stage] === "f16"
+          ? "run with --precision f32"
+          : "the checkpoint may be damaged: compare its hash with the source",
+      context: { stage, step, found },
+    });
   }
 
   fits(size: StageSize): boolean {

@@ -1,5 +1,5 @@
 /** @file Prompts to context: every text encoder of a model, recorded once and replayed for every picture. */
-import type { Capture, Device, Tensor } from "../../engine/index.ts";
+import type { Capture, Tensor } from "../../engine/index.ts";
 import { concat, countNonFinite } from "../../kernels/index.ts";
 import type { ClipTokenizer } from "../../tokenizer/index.ts";
 import { promptIds } from "../prompt.ts";
@@ -12,6 +12,15 @@ interface Encoded {
   readonly projected: Tensor | undefined;
 }
 
+export interface TextStageOptions {
+  /** How many prompts there are at once. */
+  readonly prompts: number;
+  /** dtype of the activations. */
+  readonly storage: "f32" | "f16";
+  /** u32 [1], counts NaN and infinity in the context. */
+  readonly nonFinite: Tensor;
+}
+
 export class TextStage {
   readonly encoders: readonly TextEncoder[];
   /** Token embeddings [P, 77, C], one for each encoder. */
@@ -20,12 +29,12 @@ export class TextStage {
   readonly #tokenizer: ClipTokenizer;
   #endMarkers: readonly number[] = [];
 
-  /** `prompts`: how many there are at once. `nonFinite`: the finite-check's counter. */
-  constructor(device: Device, encoders: readonly TextEncoder[], tokenizer: ClipTokenizer, prompts: number, nonFinite: Tensor) {
+  constructor(encoders: readonly TextEncoder[], tokenizer: ClipTokenizer, { prompts, storage, nonFinite }: TextStageOptions) {
+    const { device } = nonFinite;
     this.encoders = encoders;
     this.#tokenizer = tokenizer;
     this.embedded = encoders.map(({ config }) =>
-      device.empty([prompts, config.positions, config.width], device.storage, "token embeddings"),
+      device.empty([prompts, config.positions, config.width], storage, "token embeddings"),
     );
     this.encode = device.capture(() => device.scope(() => this.#encode(nonFinite)));
   }
