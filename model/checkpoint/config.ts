@@ -3,6 +3,7 @@
  * can't tell (heads, groups, scale factor, schedule) from the family's rules or the file's own metadata key `ldm.config`.
  */
 import { type Overrides, readOverrides } from "./config-metadata.ts";
+import { expectShapes } from "./expected-shapes.ts";
 import { readPrediction } from "./prediction.ts";
 import { recogniseFamily } from "./recognise.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
@@ -146,14 +147,14 @@ const scaleFactors: Readonly<Record<Family, number>> = { sd1: 0.18215, sd2: 0.18
 /**
  * Reads the configuration of a checkpoint in the original single-file layout.
  * @throws ModelFileError MODEL_UNSUPPORTED (names what the file is and what to do), MODEL_INCOMPLETE (a part is missing),
- *   CONFIG_SHAPE, CONFIG_METADATA, CONFIG_CONFLICT
+ *   CHECKPOINT_SHAPE, CONFIG_SHAPE, CONFIG_METADATA, CONFIG_CONFLICT
  */
 export async function readConfig(file: SafetensorsFile, options: ConfigOptions = {}): Promise<ModelConfig> {
   const { family, variant } = recogniseFamily(file);
   const overrides = readOverrides(file);
   const unet = readUNet(file, family, overrides.unet);
   const { prediction, predictionFrom } = await readPrediction(file, family, unet, overrides.schedule.parameterization);
-  return {
+  const config: ModelConfig = {
     family,
     variant,
     inChannels: unet.inChannels,
@@ -176,6 +177,8 @@ export async function readConfig(file: SafetensorsFile, options: ConfigOptions =
     knows: overrides.knows,
     backgrounds: overrides.backgrounds,
   };
+  expectShapes(file, config);
+  return config;
 }
 
 function defaultsOf(family: Family, prediction: Prediction, overrides: Overrides): Defaults {

@@ -230,3 +230,49 @@ describe("metadata", () => {
     expect(({} as { steps?: number }).steps).toBeUndefined();
   });
 });
+
+describe("row 19: a shape that does not go with the others", () => {
+  const withShapes = async (shapes: Record<string, readonly number[]>): Promise<unknown> => {
+    const source = await openFile("checkpoints/limn-emoji.safetensors");
+    try {
+      const file = await openSafetensors(source);
+      const tensors = new Map(file.tensors);
+      for (const [name, shape] of Object.entries(shapes)) tensors.set(name, { ...tensors.get(name)!, shape });
+      return await readConfig({ ...file, tensors });
+    } finally {
+      await source.close();
+    }
+  };
+  const unet = "model.diffusion_model";
+  test.each([
+    [`${unet}.input_blocks.3.0.emb_layers.1.weight`, [64, 256], [128, 256]],
+    [`${unet}.input_blocks.2.0.op.bias`, [63], [64]],
+    [`${unet}.output_blocks.7.0.skip_connection.weight`, [64, 192, 3, 3], [64, 128]],
+    [`${unet}.middle_block.1.transformer_blocks.0.attn2.to_v.weight`, [128, 768], [128, 64]],
+    [`${unet}.time_embed.2.weight`, [256, 255], [256, 256]],
+    ["cond_stage_model.transformer.text_model.encoder.layers.2.mlp.fc2.weight", [64, 255], [64, 256]],
+  ])("%s", async (name, shape, expected) => {
+    await expect(withShapes({ [name]: shape })).rejects.toMatchObject({
+      code: "CHECKPOINT_SHAPE",
+      message: expect.stringContaining(`tensor "${name}" is [${shape}], expected [${expected}]`),
+      hint: expect.stringContaining("looks like Stable Diffusion 1.x with 64 channels and a context of 64"),
+    });
+  });
+  test("text encoder and U-Net of two models", async () => {
+    const blocks = [
+      "input_blocks.1",
+      "input_blocks.3",
+      "input_blocks.5",
+      "middle_block",
+      ...[2, 3, 4, 5, 6, 7].map((n) => `output_blocks.${n}`),
+    ];
+    const names = blocks.flatMap((block) =>
+      ["k", "v"].map((which) => `${unet}.${block}.1.transformer_blocks.0.attn2.to_${which}.weight`),
+    );
+    const source = await openFile("checkpoints/limn-emoji.safetensors");
+    const { tensors } = await openSafetensors(source);
+    await source.close();
+    const shapes = Object.fromEntries(names.map((name) => [name, [tensors.get(name)?.shape[0] ?? 0, 768]]));
+    await expect(withShapes(shapes)).rejects.toThrow(/context/);
+  });
+});

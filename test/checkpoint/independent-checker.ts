@@ -2,8 +2,17 @@
  * @file The format's rules once more, from its README, in the plainest way and sharing nothing with the reader under test:
  * JSON.parse for the JSON, BigInt for the arithmetic. Says only yes or no.
  */
-const bits: Record<string, bigint> = { F4: 4n, U8: 8n, BOOL: 8n, F8_E4M3: 8n, F16: 16n, BF16: 16n, F32: 32n, I64: 64n };
-const otherDTypes = "F6_E2M3 F6_E3M2 I8 F8_E5M2 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ I16 U16 I32 U32 C64 F64 U64".split(" ");
+const names: Record<string, string> = {
+  "4": "F4",
+  "6": "F6_E2M3 F6_E3M2",
+  "8": "BOOL U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ",
+  "16": "I16 U16 F16 BF16",
+  "32": "I32 U32 F32",
+  "64": "C64 F64 I64 U64",
+};
+const bits = new Map(
+  Object.entries(names).flatMap(([size, list]) => list.split(" ").map((name) => [name, BigInt(size)] as const)),
+);
 
 export function isValidSafetensors(bytes: Uint8Array): boolean {
   if (bytes.length < 8) return false;
@@ -14,6 +23,7 @@ export function isValidSafetensors(bytes: Uint8Array): boolean {
   if (!Buffer.from(text.toString("utf8"), "utf8").equals(text)) return false; // replaced something: was not UTF-8
   const json = text.toString("utf8");
   // What JSON.parse hides: duplicate keys, numbers not written as integers, half surrogate pairs, a leading byte order mark.
+  if (/\d\.\d/.test(json)) return false;
   if (json.startsWith("\ufeff") || hasDuplicateKeys(json) || /[^\\]\\ud[89a-f]/i.test(json)) return false;
   let header: unknown;
   try {
@@ -31,11 +41,12 @@ export function isValidSafetensors(bytes: Uint8Array): boolean {
     }
     if (!isRecord(entry)) return false;
     const { dtype, shape, data_offsets: offsets } = entry;
-    if (typeof dtype !== "string" || !(dtype in bits || otherDTypes.includes(dtype))) return false;
+    const element = bits.get(String(dtype));
+    if (typeof dtype !== "string" || element === undefined) return false;
     if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) return false;
     const [begin, end] = offsets.map(BigInt) as [bigint, bigint];
-    const size = shape.reduce((product, count) => product * BigInt(count), bits[dtype] ?? 8n);
-    if (dtype in bits && (size % 8n !== 0n || size / 8n !== end - begin)) return false;
+    const size = shape.reduce((product, count) => product * BigInt(count), element);
+    if (size % 8n !== 0n || size / 8n !== end - begin) return false;
     if (size > 2n ** 53n - 1n) return false;
     spans.push({ begin, end });
   }
