@@ -16,8 +16,8 @@ export interface DenoiserOptions {
   readonly width: number;
   /** [1, S, D] without guidance; with it [2, S, D]: the negative prompt's, then the prompt's. */
   readonly context: Tensor;
-  /** dtype of the U-Net's activations. */
-  readonly storage: "f32" | "f16";
+  /** dtype of the activations of the U-Net; default: the storage of the device. */
+  readonly storage?: "f32" | "f16";
   /** u32 [1], counts NaN and infinity in the U-Net's output. */
   readonly nonFinite: Tensor;
 }
@@ -41,8 +41,9 @@ export class UNetDenoiser implements Denoiser {
   #result: Tensor | undefined;
 
   constructor(options: DenoiserOptions) {
-    const { unet, context, height, width, storage, nonFinite } = options;
+    const { unet, context, height, width, nonFinite } = options;
     const device = context.device;
+    const storage = options.storage ?? device.storage;
     this.#options = options;
     this.#device = device;
     this.#copies = context.shape[0]!;
