@@ -1,4 +1,4 @@
-/** @file Attention for drivers that run on the CPU with subgroups of eight lanes (lavapipe). */
+/** @file Attention for drivers that run on the CPU with subgroups of eight (lavapipe) or four lanes (SwiftShader). */
 import { defineKernel, type Tensor } from "../../engine/index.ts";
 import { cast } from "../cast.ts";
 import { type AttentionProblem, attentionUniforms, inQuads, quadSizes } from "./problem.ts";
@@ -6,8 +6,8 @@ import { type AttentionProblem, attentionUniforms, inQuads, quadSizes } from "./
 /**
  * Flash attention (Dao et al. 2022) for a machine on which loads cost more than arithmetic, and workgroup memory as much as loads.
  *
- * A workgroup is one subgroup, and a lane has two queries, 8 apart. Eight keys (values) are read by the eight lanes, a vec4 each, and
- * go round with subgroupBroadcast: 8 loads for 64 multiply-adds a lane, and softmax needs nothing from other lanes. The head's
+ * A workgroup is one subgroup, and a lane has two queries, LANES apart. LANES keys (values) are read by the lanes, a vec4 each, and
+ * go round with subgroupBroadcast: one load for 8 LANES multiply-adds, and softmax needs nothing from other lanes. The head's
  * columns are walked in a loop, not unrolled, so one pipeline serves every head width and is small (this driver compiles a load in
  * about 8 ms a component). The price: the sums stay in y between two tiles of keys, and q is read again for each.
  * y is f32 whatever the type of q, k and v. Widths and columns count vec4.
@@ -22,12 +22,12 @@ export const attentionSoftware = defineKernel({
     y: { access: "read_write", type: "f32", vec: 4 },
   },
   uniforms: attentionUniforms,
-  tunables: { WORKGROUP_SIZE: 8, KEY_BLOCKS: 2 },
+  tunables: { LANES: 8, KEY_BLOCKS: 2 },
   features: ["subgroups"],
   wgsl: /* wgsl */ `
-    alias Scores = array<vec2f, 8>;                                  // of eight keys, for a lane's two queries
-    const QUERIES = 16u;                                             // of a workgroup
-    const KEYS = 8u * KEY_BLOCKS;                                    // of a tile
+    alias Scores = array<vec2f, LANES>;                              // of a block of keys, for a lane's two queries
+    const QUERIES = 2u * LANES;                                      // of a workgroup
+    const KEYS = LANES * KEY_BLOCKS;                                  // of a tile
 
     // Four columns of the dot product; pair[d] holds column d of both queries.
     fn add_score(sum: vec2f, key: vec4f, pair: mat4x2f) -> vec2f {
@@ -35,15 +35,18 @@ export const attentionSoftware = defineKernel({
     }
 
     fn add_scores(sums: Scores, keys: vec4f, pair: mat4x2f) -> Scores {
-      return Scores(
-        add_score(sums[0], subgroupBroadcast(keys, 0u), pair),
-        add_score(sums[1], subgroupBroadcast(keys, 1u), pair),
-        add_score(sums[2], subgroupBroadcast(keys, 2u), pair),
-        add_score(sums[3], subgroupBroadcast(keys, 3u), pair),
-        add_score(sums[4], subgroupBroadcast(keys, 4u), pair),
-        add_score(sums[5], subgroupBroadcast(keys, 5u), pair),
-        add_score(sums[6], subgroupBroadcast(keys, 6u), pair),
-        add_score(sums[7], subgroupBroadcast(keys, 7u), pair));
+      var r = sums;
+      r[0] = add_score(r[0], subgroupBroadcast(keys, 0u), pair);
+      r[1] = add_score(r[1], subgroupBroadcast(keys, 1u), pair);
+      r[2] = add_score(r[2], subgroupBroadcast(keys, 2u), pair);
+      r[3] = add_score(r[3], subgroupBroadcast(keys, 3u), pair);
+      if (LANES == 8u) {                                             // the remainder only keeps unused indices in range
+        r[4u % LANES] = add_score(r[4u % LANES], subgroupBroadcast(keys, 4u), pair);
+        r[5u % LANES] = add_score(r[5u % LANES], subgroupBroadcast(keys, 5u), pair);
+        r[6u % LANES] = add_score(r[6u % LANES], subgroupBroadcast(keys, 6u), pair);
+        r[7u % LANES] = add_score(r[7u % LANES], subgroupBroadcast(keys, 7u), pair);
+      }
+      return r;
     }
 
     fn add_value(sums: mat2x4f, weight: vec2f, value: vec4f) -> mat2x4f {
@@ -55,17 +58,20 @@ export const attentionSoftware = defineKernel({
       r = add_value(r, weights[1], subgroupBroadcast(values, 1u));
       r = add_value(r, weights[2], subgroupBroadcast(values, 2u));
       r = add_value(r, weights[3], subgroupBroadcast(values, 3u));
-      r = add_value(r, weights[4], subgroupBroadcast(values, 4u));
-      r = add_value(r, weights[5], subgroupBroadcast(values, 5u));
-      r = add_value(r, weights[6], subgroupBroadcast(values, 6u));
-      return add_value(r, weights[7], subgroupBroadcast(values, 7u));
+      if (LANES == 8u) {
+        r = add_value(r, weights[4u % LANES], subgroupBroadcast(values, 4u));
+        r = add_value(r, weights[5u % LANES], subgroupBroadcast(values, 5u));
+        r = add_value(r, weights[6u % LANES], subgroupBroadcast(values, 6u));
+        r = add_value(r, weights[7u % LANES], subgroupBroadcast(values, 7u));
+      }
+      return r;
     }
 
-    @compute @workgroup_size(WORKGROUP_SIZE)
+    @compute @workgroup_size(LANES)
     fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
       let head = group.y;
       let sample = group.z;
-      let query = group.x * QUERIES + lane + vec2u(0u, 8u);
+      let query = group.x * QUERIES + lane + vec2u(0u, LANES);
       let row = sample * uniforms.queries + min(query, vec2u(uniforms.queries - 1u));
       let q_at = row * uniforms.q_width + uniforms.q_column + head * uniforms.head_dim;
       let y_at = (row * uniforms.heads + head) * uniforms.head_dim;
@@ -79,7 +85,7 @@ export const attentionSoftware = defineKernel({
         var key_row: array<u32, KEY_BLOCKS>;
         var scores = array<Scores, KEY_BLOCKS>();
         for (var b = 0u; b < KEY_BLOCKS; b++) {
-          key_row[b] = sample * uniforms.keys + min(key + 8u * b + lane, uniforms.keys - 1u);
+          key_row[b] = sample * uniforms.keys + min(key + LANES * b + lane, uniforms.keys - 1u);
         }
 
         for (var c = 0u; c < uniforms.head_dim; c++) {
@@ -92,15 +98,15 @@ export const attentionSoftware = defineKernel({
 
         let before = largest;
         for (var b = 0u; b < KEY_BLOCKS; b++) {
-          for (var j = 0u; j < 8u; j++) {
-            scores[b][j] = select(vec2f(-1e30), scores[b][j], vec2u(key + 8u * b + j) < min(seen, vec2u(uniforms.keys)));
+          for (var j = 0u; j < LANES; j++) {
+            scores[b][j] = select(vec2f(-1e30), scores[b][j], vec2u(key + LANES * b + j) < min(seen, vec2u(uniforms.keys)));
             largest = max(largest, scores[b][j]);
           }
         }
         let keep = exp2(before - largest);
         total *= keep;
         for (var b = 0u; b < KEY_BLOCKS; b++) {
-          for (var j = 0u; j < 8u; j++) {
+          for (var j = 0u; j < LANES; j++) {
             scores[b][j] = exp2(scores[b][j] - largest);
             total += scores[b][j];
           }
@@ -121,17 +127,20 @@ export const attentionSoftware = defineKernel({
     }`,
 });
 
-/** Whether this rung can run: subgroups of exactly eight lanes, and columns in fours. */
+/** Whether this rung can run: subgroups of exactly eight or four lanes, and columns in fours. */
 export function softwareFits(problem: AttentionProblem): boolean {
-  return problem.q.device.subgroupSize === 8 && inQuads(problem);
+  return [4, 8].includes(problem.q.device.subgroupSize) && inQuads(problem);
 }
 
 export function software(problem: AttentionProblem): Tensor {
   const { q, k, v } = problem;
   const { batch, queries, heads, head_dim } = problem.sizes;
+  const lanes = q.device.subgroupSize;
   return q.device.scope(() => {
     const y = q.device.empty([batch, queries, heads * head_dim], "f32", "attention");
-    attentionSoftware.launch({ q, k, v, y }, quadSizes(problem), [Math.ceil(queries / 16), heads, batch]);
+    attentionSoftware.launch({ q, k, v, y }, quadSizes(problem), [Math.ceil(queries / (2 * lanes)), heads, batch], {
+      tunables: { LANES: lanes, KEY_BLOCKS: 16 / lanes },
+    });
     return q.dtype === "f16" ? cast(y, "f16") : y;
   });
 }

@@ -3,10 +3,12 @@ import { ShapeError } from "../../engine/index.ts";
 import { attention, attentionRungs } from "../../kernels/attention/index.ts";
 import { type AttentionOptions, attentionProblem } from "../../kernels/attention/problem.ts";
 import { type AttentionCase, attentionOracle } from "../oracle/attention.ts";
-import { closeTo, forEachDType, limited, needs, useDevice } from "./harness.ts";
+import { closeTo, limited, needs, useDevice } from "./harness.ts";
 
 // f32: sums of at most 300 numbers of size 1, exponents to 1e-6. f16: the result's rounding (2^-11).
 const tolerance = { f32: 5e-6, f16: 1e-3 };
+// Scores of size 100 are known to 100 x 2^-24 x a few, and so are the weights, their exponentials.
+const looser = 6;
 
 interface Case extends AttentionCase {
   /** One tensor of rows q | k | v instead of three. */
@@ -86,28 +88,28 @@ const ladder = [
   { rung: "naive", device: "this adapter", options: {}, f32: [...cases, ...oddCases], f16: [...cases, ...oddCases] },
   { rung: "software", device: "this adapter", options: {}, f32: cases, f16: cases },
   { rung: "tiled", device: "this adapter", options: {}, f32: cases, f16: cases.filter((c) => c.headDim <= 64) },
-  { rung: "tiled", device: "16 KiB, no subgroups", options: limited, f32: cases.filter((c) => c.headDim <= 64), f16: [] },
+  { rung: "tiled", device: "16 KiB, no subgroups", options: limited, f32: cases.filter((c) => c.headDim <= 64) },
 ] as const;
 
 for (const { rung, device, options: deviceOptions, ...byDType } of ladder) {
   describe(`${rung} on ${device}`, () => {
     const gpu = useDevice(deviceOptions);
-    forEachDType((dtype) => {
-      for (const c of byDType[dtype]) {
-        test(label(c), async ({ skip }) => {
+    for (const [dtype, own] of Object.entries(byDType) as ["f32" | "f16", readonly Case[]][]) {
+      for (const c of own) {
+        test(`${dtype} ${label(c)}`, async ({ skip }) => {
           if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
-          if (rung === "software" && gpu.device.subgroupSize !== 8)
-            skip(`subgroups of 8 lanes are needed, this adapter's have ${gpu.device.subgroupSize || "no fixed number"}`);
+          if (rung === "software" && ![4, 8].includes(gpu.device.subgroupSize))
+            skip(`subgroups of 4 or 8 lanes are needed, this adapter's have ${gpu.device.subgroupSize || "no fixed number"}`);
           const { upload, options, expected } = setUp(gpu, c, dtype);
           const actual = await gpu.evaluate(() => {
             const problem = attentionProblem(...upload(), options);
             expect(attentionRungs[rung].fits(problem)).toBe(true);
             return attentionRungs[rung].run(problem);
           });
-          closeTo(actual, expected, tolerance[dtype]);
+          closeTo(actual, expected, tolerance[dtype] * (c.std && dtype === "f32" ? looser : 1));
         });
       }
-    });
+    }
   });
 }
 
