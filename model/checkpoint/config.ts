@@ -177,7 +177,7 @@ export async function readConfig(file: SafetensorsFile, options: ConfigOptions =
     knows: overrides.knows,
     backgrounds: overrides.backgrounds,
   };
-  expectShapes(file, config);
+  expectShapes(file, options.vae ?? file, config);
   return config;
 }
 

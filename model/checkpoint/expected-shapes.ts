@@ -3,9 +3,10 @@
  * few tensors; this finds the others that don't go with them: two models merged by hand, a damaged or mislabelled file.
  */
 import { ModelFileError } from "../../engine/errors.ts";
-import type { ModelConfig, TextConfig, UNetConfig } from "./config.ts";
+import type { ModelConfig, TextConfig, UNetConfig, VaeConfig } from "./config.ts";
 import { printable } from "./printable.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
+import { below } from "./structure-vae.ts";
 
 /** Notes that a tensor, if it is there, must have this shape; 1x1 convolutions may be written as matrices. */
 type Expect = (name: string, ...shape: readonly number[]) => void;
@@ -17,20 +18,22 @@ interface Mismatch {
 }
 
 /**
- * Compares every tensor of the U-Net and the text encoders' layers with the configuration.
+ * Compares every tensor of the U-Net, the VAE and the text encoders' layers with the configuration.
+ * @param vaeFile the file that the VAE is in, which may be the same
  * @throws ModelFileError CHECKPOINT_SHAPE, saying what the file looks like
  */
-export function expectShapes(file: SafetensorsFile, config: ModelConfig): void {
+export function expectShapes(file: SafetensorsFile, vaeFile: SafetensorsFile, config: ModelConfig): void {
   const mismatches: Mismatch[] = [];
   const expectAt =
-    (prefix: string): Expect =>
+    (prefix: string, where = file): Expect =>
     (name, ...expected) => {
-      const full = `${prefix}.${name}`;
-      const found = file.tensors.get(full)?.shape;
+      const full = below(prefix, name);
+      const found = where.tensors.get(full)?.shape;
       if (found === undefined || same(found, expected)) return;
       mismatches.push({ name: full, found, expected });
     };
   expectUNet(config.unet, expectAt(config.unet.prefix));
+  expectVae(config.vae, config.unet.outChannels, expectAt(config.vae.prefix, vaeFile));
   for (const text of config.text) expectText(text, expectAt(text.prefix));
   const context = config.text.reduce((sum, { width }) => sum + width, 0);
   if (mismatches.length === 0 && context === config.unet.contextDim) return;
@@ -122,6 +125,43 @@ function transformer(expect: Expect, path: string, width: number, depth: number,
     linear(expect, `${block}.ff.net.0.proj`, width, 8 * width);
     linear(expect, `${block}.ff.net.2`, 4 * width, width);
   }
+}
+
+/** The VAE's latent has the channels that the U-Net predicts. */
+function expectVae(vae: VaeConfig, latentChannels: number, expect: Expect): void {
+  const widths = vae.chMult.map((mult) => mult * vae.ch);
+  const last = widths.at(-1) ?? vae.ch;
+  conv(expect, "post_quant_conv", latentChannels, vae.zChannels, 1);
+  conv(expect, "quant_conv", 2 * vae.zChannels, 2 * latentChannels, 1);
+  conv(expect, "decoder.conv_in", vae.zChannels, last, 3);
+  conv(expect, "encoder.conv_in", 3, vae.ch, 3);
+  for (const half of ["encoder", "decoder"]) {
+    vaeBlock(expect, `${half}.mid.block_1`, last, last);
+    vaeBlock(expect, `${half}.mid.block_2`, last, last);
+    norm(expect, `${half}.mid.attn_1.norm`, last);
+    for (const name of ["q", "k", "v", "proj_out"]) conv(expect, `${half}.mid.attn_1.${name}`, last, last, 1);
+  }
+  for (const [level, width] of widths.entries()) {
+    for (let n = 0; n <= vae.numResBlocks; n++) {
+      const [before = vae.ch, after = last] = [widths[level - 1], widths[level + 1]];
+      vaeBlock(expect, `encoder.down.${level}.block.${n}`, n === 0 ? before : width, width);
+      vaeBlock(expect, `decoder.up.${level}.block.${n}`, n === 0 ? after : width, width);
+    }
+    conv(expect, `encoder.down.${level}.downsample.conv`, width, width, 3);
+    conv(expect, `decoder.up.${level}.upsample.conv`, width, width, 3);
+  }
+  norm(expect, "encoder.norm_out", last);
+  conv(expect, "encoder.conv_out", last, 2 * vae.zChannels, 3);
+  norm(expect, "decoder.norm_out", widths[0] ?? vae.ch);
+  conv(expect, "decoder.conv_out", widths[0] ?? vae.ch, 3, 3);
+}
+
+function vaeBlock(expect: Expect, path: string, inputs: number, outputs: number): void {
+  norm(expect, `${path}.norm1`, inputs);
+  conv(expect, `${path}.conv1`, inputs, outputs, 3);
+  norm(expect, `${path}.norm2`, outputs);
+  conv(expect, `${path}.conv2`, outputs, outputs, 3);
+  conv(expect, `${path}.nin_shortcut`, inputs, outputs, 1);
 }
 
 function expectText(text: TextConfig, expect: Expect): void {

@@ -250,6 +250,9 @@ describe("row 19: a shape that does not go with the others", () => {
     [`${unet}.output_blocks.7.0.skip_connection.weight`, [64, 192, 3, 3], [64, 128]],
     [`${unet}.middle_block.1.transformer_blocks.0.attn2.to_v.weight`, [128, 768], [128, 64]],
     [`${unet}.time_embed.2.weight`, [256, 255], [256, 256]],
+    ["first_stage_model.decoder.up.1.block.0.conv1.weight", [32, 65, 3, 3], [32, 64, 3, 3]],
+    ["first_stage_model.encoder.down.3.block.0.nin_shortcut.weight", [128, 32, 1, 1], [128, 64]],
+    ["first_stage_model.quant_conv.bias", [4], [8]],
     ["cond_stage_model.transformer.text_model.encoder.layers.2.mlp.fc2.weight", [64, 255], [64, 256]],
   ])("%s", async (name, shape, expected) => {
     await expect(withShapes({ [name]: shape })).rejects.toMatchObject({
