@@ -41,7 +41,7 @@ function table(): string {
 function find(name: string): KernelDefinition {
   const kernel = allKernels.find((kernel) => kernel.name === name) ?? allKernels.find(({ spec }) => spec.name === name);
   if (kernel) return kernel;
-  const near = allKernels.filter((kernel) => kernel.name.includes(name.split("/")[0]!)).map((kernel) => kernel.name);
+  const near = allKernels.filter(({ spec }) => spec.name.includes(name.split("/")[0]!)).map((kernel) => kernel.name);
   throw new UsageError("UNKNOWN_KERNEL", `there is no kernel ${JSON.stringify(name)}`, {
     hint: near.length > 0 ? `there are ${near.join(", ")}` : "`limn kernel` lists them all",
     context: { name },
