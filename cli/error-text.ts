@@ -1,5 +1,5 @@
 /** @file Errors as the user sees them: two lines, or one line of JSON. */
-import { LimnError } from "../engine/errors.ts";
+import { LimnError, UsageError } from "../engine/errors.ts";
 
 /** What is wrong, in a form that both people and programs get. */
 export interface ErrorReport {
@@ -7,6 +7,15 @@ export interface ErrorReport {
   readonly message: string;
   readonly hint: string;
   readonly context: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The tokenizer imports nothing, so what it says about a prompt is a RangeError with a code: the user's doing all the same.
+ * Everything else comes back as it is.
+ */
+export function asUsageError(error: unknown): unknown {
+  if (!(error instanceof RangeError) || !("code" in error) || !/^(INVALID_)?PROMPT_/.test(String(error.code))) return error;
+  return new UsageError(String(error.code), error.message, { hint: "change the prompt; see docs/errors.md", cause: error });
 }
 
 /** Any thrown value as a report; what limn did not throw on purpose is a bug and gets the code INTERNAL. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** @file The `limn` command: arguments in, one command run, errors and exit code out. */
 import { parseArguments, TextWanted, UsageWanted } from "./arguments.ts";
-import { formatError } from "./error-text.ts";
+import { asUsageError, formatError } from "./error-text.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { watchSignals } from "./interrupt.ts";
 import type { CommandContext, Invocation } from "./options.ts";
@@ -41,7 +41,8 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
 }
 
 /** Says what went wrong; returns the exit code. */
-async function leave(error: unknown): Promise<number> {
+async function leave(thrown: unknown): Promise<number> {
+  const error = asUsageError(thrown);
   if (error instanceof TextWanted) {
     await writeStdout(error.message).catch(() => undefined);
     return exitCodes.ok;

@@ -10,9 +10,7 @@ const packages = ["mesa-vulkan-drivers", "libvulkan1"];
 const suite = "bookworm-backports";
 
 /**
- * @param {import("../cli/driver-advice.ts").System} system
- * @returns {{source: string, steps: {say: string, run(): import("node:child_process").SpawnSyncReturns<string> | undefined}[]} | undefined}
- *   undefined where this user may not install packages or apt is not the tool
+ * Undefined where this user may not install packages or apt is not the tool.
  */
 export function aptPlan(system, { apt = "/etc/apt", root = process.getuid?.() === 0 } = {}) {
   const like = [system.id, ...system.like];

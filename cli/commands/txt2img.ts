@@ -34,7 +34,7 @@ export async function run(options: Txt2imgOptions, { signal }: CommandContext): 
     const summary = await makePictures({ options, signal, progress, places, noise, model, vae, opened });
     const toStderr = options.output === "-";
     if (options.json) await writeStdout(summaryJson(summary));
-    else if (toStderr) progress.note(summaryText(summary).trimEnd());
+    else if (toStderr) for (const line of summaryText(summary).trimEnd().split("\n")) progress.note(line);
     else await writeStdout(summaryText(summary));
   } finally {
     progress.clear();

@@ -1,0 +1,52 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { root } from "./limn.ts";
+
+/** Not codes of ours: variables and fields of the system. */
+const foreign = /^(VK_|XDG_|CUDA_|MESA_|ERR_|ID_LIKE$|VERSION_ID$|PRETTY_NAME$|WORKGROUP_SIZE$)/;
+/** Made from an option's name in cli/numbers.ts and cli/arguments.ts. */
+const fromOptions = "width height steps guidance batch tolerance adapter max-header tier precision prediction".split(" ");
+
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return sources(path);
+    return path.endsWith(".ts") ? [path] : [];
+  });
+}
+
+/** Words in capitals with an underscore between quotes, and single words where an error is made. */
+function codesInSources(): Set<string> {
+  const codes = new Set(["INTERNAL", ...fromOptions.map((option) => `INVALID_${option.toUpperCase().replaceAll("-", "_")}`)]);
+  for (const path of ["engine", "kernels", "model", "tokenizer", "cli"].flatMap(sources)) {
+    const text = readFileSync(join(root, path), "utf8");
+    const found = [
+      ...text.matchAll(/"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"/g),
+      ...text.matchAll(/(?:Error|super)\(\s*"([A-Z][A-Z0-9]+)",/g),
+    ];
+    for (const [, code] of found) if (!foreign.test(code!)) codes.add(code!);
+  }
+  return codes;
+}
+
+describe("docs/errors.md", () => {
+  const page = readFileSync(join(root, "docs", "errors.md"), "utf8");
+  const rows = page.split("\n").filter((line) => /^\| `[A-Z]/.test(line));
+  const documented = rows.flatMap((row) => [...row.split("|")[1]!.matchAll(/`([A-Z0-9_]+)`/g)].map((match) => match[1]!));
+
+  it("has every code of the sources, and no other", () => {
+    expect([...documented].sort()).toEqual([...codesInSources()].sort());
+  });
+
+  it("has each code once, with a cause and a cure", () => {
+    expect(documented.length).toBe(new Set(documented).size);
+    for (const row of rows) {
+      const [, , cause, cure] = row.split("|").map((cell) => cell.trim());
+      expect(
+        [row, cause?.length, cure?.length].slice(1).every((length) => Number(length) > 5),
+        row,
+      ).toBe(true);
+    }
+  });
+});
