@@ -163,6 +163,7 @@ function gpu({ pixels }: Sizes): Tuning {
 /** No workgroup memory; few, long invocations, as each costs more than its loads; enough workgroups for all cores. */
 function software({ samples, pixels, channels }: Sizes): Tuning {
   const blocks = Math.ceil(channels / 32) * samples;
-  const slabs = Math.max(1, Math.min(Math.ceil(32 / blocks), Math.ceil(pixels / 32)));
+  // A sum of more than 1024 numbers in a row loses digits.
+  const slabs = Math.max(Math.ceil(pixels / 1024), Math.min(Math.ceil(32 / blocks), Math.ceil(pixels / 32)));
   return { quads: 8, lanes: 1, slabPixels: Math.ceil(pixels / slabs), combineSize: 1, applyPixels: 16, applySize: 16 };
 }
