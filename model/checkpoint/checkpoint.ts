@@ -6,8 +6,8 @@ import { type Device, ModelFileError, type Tensor } from "../../engine/index.ts"
 import { bitsOf, isWeightDType, weightDTypes } from "./dtypes.ts";
 import type { Part, Target } from "./load-plan.ts";
 import { type LoadOptions, loadTargets } from "./loader.ts";
-import { convLayout, flatLayout, type Layout, linearLayout, roundUp4 } from "./permute.ts";
 import { printable } from "./printable.ts";
+import { expectTable, type Request, requestConv, requestLinear, requestMatrix, requestVector } from "./requests.ts";
 import { RowReader } from "./rows.ts";
 import type { SafetensorsFile, TensorEntry } from "./safetensors.ts";
 import { type Ignored, sortUnused } from "./unused.ts";
@@ -38,8 +38,6 @@ export class Checkpoint {
   readonly #missing = new Set<string>();
   readonly #placeholders: Tensor[] = [];
   readonly #left: string[] = [];
-  /** Targets that hold values above f16's range, by key. */
-  readonly #wide = new Set<string>();
 
   constructor(file: SafetensorsFile, device: Device, options: CheckpointOptions = {}) {
     this.file = file;
@@ -114,71 +112,32 @@ export class Checkpoint {
 
   /** See Weights.linear and Weights.concatLinear. */
   linear(names: readonly string[]): Tensor {
-    const entries = this.#entries(names);
-    if (entries === undefined) return this.#placeholder([4, 4]);
-    const inputs = entries[0]?.shape[1] ?? 0;
-    for (const entry of entries) {
-      const [outputs = 0, inner = 0, ...taps] = entry.shape;
-      const isMatrix = entry.shape.length === 2 || (entry.shape.length === 4 && taps.every((size) => size === 1));
-      if (!isMatrix || outputs < 1 || inner !== inputs || inner < 1) {
-        this.#badShape(entry, entries.length > 1 ? `a matrix [out, ${inputs}] beside the others` : "a matrix [out, in]");
-      }
-    }
-    const outputs = entries.map((entry) => entry.shape[0] ?? 0);
-    const layout = linearLayout(sum(outputs), inputs);
-    return this.#target("linear", names, entries, outputs, layout, [inputs, layout.width]);
+    return this.#tensor(names, [4, 4], (entries) => requestLinear(this.file.source.name, entries));
   }
 
   /** See Weights.matrix. */
   matrix(name: string): Tensor {
-    const entries = this.#entries([name]);
-    if (entries === undefined) return this.#placeholder([4, 4]);
-    const [entry] = entries;
-    const size = entry === undefined ? 0 : product(entry.shape);
-    if (entry !== undefined && (entry.shape.length !== 2 || size < 1 || size % 4 !== 0)) {
-      this.#badShape(entry, "a matrix [in, out] of a multiple of 4 elements");
-    }
-    return this.#target("matrix", [name], entries, [size], flatLayout(size), entry?.shape ?? []);
+    return this.#tensor([name], [4, 4], ([entry]) => requestMatrix(this.file.source.name, entry!));
   }
 
   /** See Weights.conv. */
   conv(name: string, padInput = 0): Tensor {
-    const entries = this.#entries([name]);
-    if (entries === undefined) return this.#placeholder([1, 1, 4, 4]);
-    const [entry] = entries;
-    const [outputs = 0, inputs = 0, height = 0, width = 0] = entry?.shape ?? [];
-    if (entry !== undefined && (entry.shape.length !== 4 || product(entry.shape) < 1)) {
-      this.#badShape(entry, "a convolution [out, in, height, width]");
-    }
-    const deviceInputs = roundUp4(Math.max(inputs, padInput));
-    const layout = convLayout(outputs, inputs, height * width, deviceInputs);
-    return this.#target(`conv:${deviceInputs}`, [name], entries, [outputs], layout, [height, width, deviceInputs, layout.width]);
+    return this.#tensor([name], [1, 1, 4, 4], ([entry]) => requestConv(this.file.source.name, entry!, padInput));
   }
 
   /** See Weights.vector and Weights.concatVector. */
   vector(names: readonly string[], pad = 0): Tensor {
-    const entries = this.#entries(names);
-    if (entries === undefined) return this.#placeholder([4]);
-    for (const entry of entries) {
-      if (entry.shape.length !== 1 || product(entry.shape) < 1) this.#badShape(entry, "a vector [n]");
-    }
-    const counts = entries.map((entry) => entry.shape[0] ?? 0);
-    const layout = flatLayout(sum(counts));
-    const width = roundUp4(Math.max(layout.width, pad));
-    const padded = { ...layout, width, size: width, padded: width !== sum(counts) };
-    return this.#target(`vector:${width}`, names, entries, counts, padded, [width]);
+    return this.#tensor(names, [4], (entries) => requestVector(this.file.source.name, entries, pad));
   }
 
   /** See Weights.rows. */
   rows(name: string): RowReader {
-    const [entry] = this.#entries([name]) ?? [];
-    if (entry !== undefined && (entry.shape.length !== 2 || product(entry.shape) < 1))
-      this.#badShape(entry, "a table [rows, width]");
-    if (entry !== undefined) this.#weightDType(entry);
     const known = this.#tables.get(name);
     if (known !== undefined) return known;
-    const absent: TensorEntry = { name, dtype: "F32", shape: [0, 0], begin: 0, end: 0 };
-    const table = new RowReader(this.file, entry ?? absent, this.#options.allowNonfinite ?? false);
+    const [entry] = this.#entries([name]) ?? [{ name, dtype: "F32", shape: [1, 1], begin: 0, end: 0 } as const];
+    expectTable(this.file.source.name, entry!);
+    this.#weightDType(entry!);
+    const table = new RowReader(this.file, entry!, this.#options.allowNonfinite ?? false);
     this.#tables.set(name, table);
     return table;
   }
@@ -198,20 +157,19 @@ export class Checkpoint {
     }
   }
 
-  /** The tensor for these entries, allocated once and noted for loading. */
-  #target(
-    kind: string,
+  /** The tensor for these names, allocated once and noted for loading; `placeholder` is its shape where one is missing. */
+  #tensor(
     names: readonly string[],
-    entries: readonly TensorEntry[],
-    outputs: readonly number[],
-    layout: Layout,
-    shape: readonly number[],
+    placeholder: readonly number[],
+    request: (entries: readonly TensorEntry[]) => Request,
   ): Tensor {
+    const entries = this.#entries(names);
+    if (entries === undefined) return this.#placeholder(placeholder);
+    const { kind, isMatrix, shape, layout, outputs } = request(entries);
     const key = [kind, ...names].join("\n");
     const known = this.#targets.get(key);
     if (known !== undefined) return known.tensor;
-    const isMatrix = !kind.startsWith("vector");
-    const dtype = isMatrix && !this.#wide.has(key) ? this.weightDType : "f32";
+    const dtype = isMatrix ? this.weightDType : "f32";
     let column = 0;
     const parts = entries.map((entry, index): Part => {
       const part = { entry, dtype: this.#weightDType(entry), column };
@@ -228,11 +186,7 @@ export class Checkpoint {
   #widen(narrow: Target): Target {
     const tensor = this.device.empty(narrow.tensor.shape, "f32", narrow.label);
     const target: Target = { ...narrow, tensor, dtype: "f32" };
-    for (const [key, value] of this.#targets) {
-      if (value !== narrow) continue;
-      this.#targets.set(key, target);
-      this.#wide.add(key);
-    }
+    for (const [key, value] of this.#targets) if (value === narrow) this.#targets.set(key, target);
     narrow.tensor.free();
     return target;
   }
@@ -263,18 +217,6 @@ export class Checkpoint {
       {
         hint: `weights may be ${weightDTypes.join(", ")}: get or convert to a version in one of these`,
         context: { file: this.file.source.name, tensor: name, dtype: entry.dtype },
-      },
-    );
-  }
-
-  #badShape(entry: TensorEntry, expected: string): never {
-    const name = printable(entry.name);
-    throw new ModelFileError(
-      "CHECKPOINT_SHAPE",
-      `${this.file.source.name}: tensor "${name}" is [${entry.shape}], expected ${expected}`,
-      {
-        hint: "the checkpoint is damaged, or of another family than its other tensors say",
-        context: { file: this.file.source.name, tensor: name, shape: entry.shape },
       },
     );
   }
@@ -313,6 +255,3 @@ function listed(names: readonly string[]): string {
   const shown = names.slice(0, 10).join(", ");
   return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
 }
-
-const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-const product = (values: readonly number[]): number => values.reduce((total, value) => total * value, 1);

@@ -134,10 +134,11 @@ describe("row 5: UTF-8 and JSON, with the byte", () => {
     [`${good.slice(0, -1)},}`, 8 + good.length],
     [good.slice(0, -1), 8 + good.length - 1],
     ['{"a\nb":1}', 11],
-    ['{"\\x":1}', 10],
-    ['{"\\ud800":1}', 16],
-    ['{"\\ud800\\u0041":1}', 22],
-    ['{"\\u12g4":1}', 10],
+    ['{"\\x":1}', 9],
+    ['{"\\ud800":1}', 9],
+    ['{"\\ud800\\u0041":1}', 9],
+    ['{"\\u12g4":1}', 9],
+    ['{"\\', 11],
     ['{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":01}}', 8 + 57],
     ['{"__metadata__":{"a":1}}', 8 + 21],
     ['{"__metadata__":[]}', 8 + 16],
@@ -202,9 +203,9 @@ describe("row 8: bombs end within a second", () => {
     expect(await timed(fileBytes(`{"a":{"x":${"[".repeat(5e6)}`))).toBe("ST_DEPTH");
     expect(await timed(fileBytes('{"x":'.repeat(4e6)))).toBe("ST_DEPTH");
   });
-  test("one string of 24 MB, and 4 million escapes", async () => {
+  test("one string of 24 MB, and 12 million escapes", async () => {
     expect(await timed(fileBytes(`{"${"a".repeat(24e6)}`))).toBe("ST_HEADER_JSON");
-    expect(await timed(fileBytes(`{"${"\\n".repeat(4e6)}`))).toBe("ST_HEADER_JSON");
+    expect(await timed(fileBytes(`{"${"\\n".repeat(12e6)}":`))).toBe("ST_HEADER_JSON");
   });
   test("a long shape", async () => {
     expect(await timed(fileBytes(`{"a":{"shape":[${"1,".repeat(5e6)}`))).toBe("ST_SHAPE");
