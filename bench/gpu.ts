@@ -1,0 +1,25 @@
+/** @file Dawn for the bench, and a device on it. */
+import { create, globals } from "webgpu";
+import { Device, type Precision, type Tier } from "../engine/index.ts";
+
+export interface BenchDeviceOptions {
+  readonly tier?: Tier | undefined;
+  readonly precision?: Precision | undefined;
+}
+
+let gpu: GPU | undefined;
+
+/** GPU timestamps in whole nanoseconds, and the experimental features that the matrix tier needs. */
+export async function benchDevice(options: BenchDeviceOptions = {}): Promise<Device> {
+  Object.assign(globalThis, globals);
+  gpu ??= create([
+    "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
+    "disable-dawn-features=timestamp_quantization",
+  ]);
+  return Device.create(gpu, options);
+}
+
+/** The adapter in words. */
+export function adapterName({ info }: Device): string {
+  return info.description || `${info.vendor} ${info.device}`;
+}

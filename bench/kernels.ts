@@ -1,0 +1,145 @@
+/** @file `bench kernels`: every rung of every expensive shape, validated, timed, and held against naive and the ceiling. */
+import type { Device } from "../engine/index.ts";
+import { type Ceiling, measureCeiling } from "./ceiling.ts";
+import { type BenchCase, checkCase, makeInputs } from "./operations.ts";
+import { gpuMillis, type Spread, spread } from "./timing.ts";
+
+export interface KernelRow {
+  readonly name: string;
+  readonly rung: string;
+  /** GPU milliseconds. */
+  readonly ms: Spread;
+  readonly gflops: number;
+  /** GB/s if each input were read and each output written once. */
+  readonly gbs: number;
+  /** Time of the naive rung over this one's, where naive was run. */
+  readonly timesNaive: number | undefined;
+  /** Share of the FMA ceiling (of the copy ceiling for norms). */
+  readonly ofCeiling: number;
+  /** Largest error of the sampled outputs, relative to the largest. */
+  readonly error: number;
+}
+
+export interface KernelReport {
+  readonly ceiling: Ceiling;
+  readonly rows: readonly KernelRow[];
+}
+
+/** Naive runs of more FLOP than this are left out on software adapters: they would take minutes. */
+const naiveLimit = 4e9;
+
+export async function benchKernels(
+  device: Device,
+  cases: readonly BenchCase[],
+  rungs: "all" | "best",
+  log: (line: string) => void,
+): Promise<KernelReport> {
+  const ceiling = await measureCeiling(device);
+  log(
+    `ceiling: f32 ${ceiling.f32.toFixed(1)} GFLOP/s, f16 ${ceiling.f16?.toFixed(1) ?? "none"}, copy ${ceiling.copy.toFixed(1)} GB/s`,
+  );
+  const rows: KernelRow[] = [];
+  for (const benchCase of cases) {
+    const names = rungs === "best" ? ["best"] : benchCase.rungs(device);
+    const inputs = [makeInputs(device, benchCase, 1), makeInputs(device, benchCase, 2)];
+    let naive: number | undefined;
+    for (const rung of names) {
+      if (rung === "naive" && device.tier === "software" && benchCase.flop > naiveLimit) {
+        log(`${benchCase.name} naive: passed over, ${(benchCase.flop / 1e9).toFixed(0)} GFLOP on a software adapter`);
+        continue;
+      }
+      const output = benchCase.run(inputs[0]!.tensors, rung);
+      const error = await checkCase(benchCase, inputs[0]!.values, output);
+      output.free();
+      if (!(error <= (device.storage === "f16" ? 1e-2 : 1e-4)))
+        throw new Error(`${benchCase.name} ${rung}: wrong by ${error} of its largest value`);
+      const ms = await gpuMillis(
+        device,
+        (run) => device.scope(() => void benchCase.run(inputs[run % 2]!.tensors, rung)),
+        rungs === "all" && rung === "naive" ? 2 : 5,
+      );
+      if (rung === "naive") naive = ms.median;
+      rows.push(rowOf(device, ceiling, benchCase, rung, ms, naive, error));
+      log(describeRow(rows.at(-1)!));
+    }
+    for (const { tensors } of inputs) for (const tensor of tensors) tensor.free();
+    device.trim();
+  }
+  return { ceiling, rows };
+}
+
+function rowOf(
+  device: Device,
+  ceiling: Ceiling,
+  benchCase: BenchCase,
+  rung: string,
+  ms: Spread,
+  naive: number | undefined,
+  error: number,
+): KernelRow {
+  const gflops = benchCase.flop / ms.median / 1e6;
+  const gbs = (benchCase.elements * (device.storage === "f16" ? 2 : 4)) / ms.median / 1e6;
+  const isNorm = benchCase.operation === "groupNorm" || benchCase.operation === "layerNorm";
+  const peak = device.storage === "f16" ? (ceiling.f16 ?? ceiling.f32) : ceiling.f32;
+  return {
+    name: benchCase.name,
+    rung,
+    ms,
+    gflops,
+    gbs,
+    timesNaive: naive && naive / ms.median,
+    ofCeiling: isNorm ? gbs / ceiling.copy : gflops / peak,
+    error,
+  };
+}
+
+function describeRow({ name, rung, ms, gflops, gbs, timesNaive, ofCeiling, error }: KernelRow): string {
+  const ratio = timesNaive === undefined ? "" : `${timesNaive.toFixed(1)}x naive`;
+  return [
+    name.padEnd(28),
+    rung.padEnd(9),
+    `${ms.median.toFixed(2).padStart(9)} ms (${ms.p10.toFixed(2)}..${ms.p90.toFixed(2)})`.padEnd(34),
+    `${gflops.toFixed(1).padStart(8)} GFLOP/s`,
+    `${gbs.toFixed(1).padStart(7)} GB/s`,
+    `${(100 * ofCeiling).toFixed(0).padStart(3)} %`,
+    ratio.padStart(12),
+    `error ${error.toExponential(0)}`,
+  ].join("  ");
+}
+
+export interface PeerRow {
+  readonly name: string;
+  /** Wall clock with upload of the inputs and read-back of the output, as the peer is timed: the median of four warm runs. */
+  readonly ms: number;
+  readonly gpuMs: number;
+}
+
+/** The shapes of ../shared/peers, timed as that peer times itself. */
+export async function benchPeerShapes(
+  device: Device,
+  cases: readonly BenchCase[],
+  log: (line: string) => void,
+): Promise<PeerRow[]> {
+  const rows: PeerRow[] = [];
+  for (const benchCase of cases) {
+    const { values, tensors } = makeInputs(device, benchCase, 1);
+    const checked = benchCase.run(tensors, "best");
+    const error = await checkCase(benchCase, values, checked);
+    checked.free();
+    if (!(error <= 1e-4)) throw new Error(`${benchCase.name}: wrong by ${error} of its largest value`);
+    const { median: gpuMs } = await gpuMillis(device, () => device.scope(() => void benchCase.run(tensors, "best")), 3, 300);
+    const walls: number[] = [];
+    for (let run = 0; run < 5; run++) {
+      const begin = performance.now();
+      for (const [i, tensor] of tensors.entries()) device.write(tensor, values[i]!);
+      const output = benchCase.run(tensors, "best");
+      await output.read();
+      walls.push(performance.now() - begin);
+      output.free();
+    }
+    for (const tensor of tensors) tensor.free();
+    rows.push({ name: benchCase.name, ms: spread(walls.slice(1)).median, gpuMs });
+    log(`${benchCase.name.padEnd(28)} ${rows.at(-1)!.ms.toFixed(1).padStart(8)} ms, GPU ${gpuMs.toFixed(1)} ms`);
+  }
+  return rows;
+}

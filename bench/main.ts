@@ -1,0 +1,84 @@
+/** @file `npm run bench -- kernels|image ...`: how fast limn is on this machine, with the numbers to compare. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { Command, Option } from "commander";
+import { type Precision, type Tier, tiers } from "../engine/index.ts";
+import { compareRuns } from "./compare.ts";
+import { adapterName, benchDevice } from "./gpu.ts";
+import { benchImage } from "./image.ts";
+import { benchKernels, benchPeerShapes } from "./kernels.ts";
+import { type BenchFamily, families, familyCases, familySize, peerCases } from "./shapes.ts";
+
+interface Common {
+  readonly tier?: Tier;
+  readonly precision?: Precision;
+  readonly json?: boolean;
+  readonly save?: string;
+  readonly compare?: string;
+  readonly maxSlowdown: string;
+}
+
+const program = new Command("bench").description("Times limn's kernels and pictures on this machine's adapter.");
+
+function command(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .addOption(new Option("--tier <tier>", "force a tier").choices([...tiers]))
+    .addOption(new Option("--precision <precision>", "storage").choices(["auto", "f32", "f16"]).default("auto"))
+    .option("--json", "one JSON object on stdout")
+    .option("--save <file>", "keep the result")
+    .option("--compare <file>", "compare with a kept result; exit 1 if anything is slower than --max-slowdown")
+    .option("--max-slowdown <factor>", "for --compare", "1.1");
+}
+
+command("kernels", "every expensive shape: validated, then timed by GPU timestamps")
+  .argument("[name]", "only cases whose name has this in it")
+  .addOption(new Option("--family <family>", "whose shapes").choices([...families]).default("sd15"))
+  .option("--size <pixels>", "picture size (512 for sd15, 1024 for sdxl, 128 for embedded)")
+  .addOption(new Option("--rungs <which>", "all rungs, or the one that would be picked").choices(["all", "best"]).default("all"))
+  .option("--peer-shapes", "the shapes of the ONNX Runtime peer, wall clock with upload and read-back")
+  .action(
+    async (
+      name: string | undefined,
+      options: Common & { family: BenchFamily; size?: string; rungs: "all" | "best"; peerShapes?: boolean },
+    ) => {
+      const device = await benchDevice(options);
+      const wanted = (benchCase: { name: string }) => name === undefined || benchCase.name.includes(name);
+      const log = options.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
+      const header = { adapter: adapterName(device), tier: device.tier, precision: device.storage };
+      log(Object.values(header).join(", "));
+      if (options.peerShapes) {
+        finish({ ...header, rows: await benchPeerShapes(device, peerCases.filter(wanted), log) }, options);
+        return;
+      }
+      const size = Number(options.size ?? familySize[options.family]);
+      const report = await benchKernels(device, familyCases(options.family, size).filter(wanted), options.rungs, log);
+      finish({ ...header, family: options.family, size, ...report }, options);
+    },
+  );
+
+command("image", "a picture of the embedded checkpoint, cold and warm, by stage")
+  .option("--runs <count>", "warm pictures", "3")
+  .option("-m, --model <file>", "another checkpoint")
+  .action(async (options: Common & { runs: string; model?: string }) => {
+    const device = await benchDevice(options);
+    const report = await benchImage(device, Number(options.runs), options.model);
+    const header = { adapter: adapterName(device), tier: device.tier, precision: device.storage };
+    if (!options.json) console.log({ ...header, ...report });
+    finish({ ...header, ...report }, options);
+  });
+
+function finish(result: object, options: Common): void {
+  if (options.json) console.log(JSON.stringify(result));
+  if (options.save)
+    writeFileSync(options.save, `${JSON.stringify({ command: process.argv.slice(2).join(" "), ...result }, null, 1)}\n`);
+  if (options.compare) {
+    const slower = compareRuns(JSON.parse(readFileSync(options.compare, "utf8")), result, Number(options.maxSlowdown));
+    for (const line of slower) console.error(line);
+    process.exitCode = slower.length > 0 ? 1 : 0;
+  }
+}
+
+await program.parseAsync();
+// Dawn keeps the event loop alive while its GPU object is referenced.
+process.exit();

@@ -1,0 +1,217 @@
+/**
+ * @file The operations that are timed, as cases: inputs of a shape, the work in FLOP and bytes, how to run a rung, and a check of
+ * some of its outputs against sums in f64.
+ */
+import { type Device, type DType, fromF16Bits, type Tensor, toF16Bits } from "../engine/index.ts";
+import { attentionRungs } from "../kernels/attention/index.ts";
+import { attentionProblem } from "../kernels/attention/problem.ts";
+import { conv2d, conv2dRungs } from "../kernels/conv2d/index.ts";
+import { attention, groupNorm, layerNorm } from "../kernels/index.ts";
+import { matmul, matmulRungs } from "../kernels/matmul/index.ts";
+
+export interface BenchCase {
+  /** As in the peer's files: `matmul_M_K_N`, `conv3x3_C_O_SIDE`, `attention_HEADS_T_S_D`. */
+  readonly name: string;
+  readonly operation: "matmul" | "conv2d" | "attention" | "groupNorm" | "layerNorm";
+  readonly flop: number;
+  /** Elements read and written once: what a perfect cache would move. */
+  readonly elements: number;
+  readonly inputs: readonly (readonly number[])[];
+  /** The rungs that this device can run, slowest first; "best" is what index.ts picks. */
+  rungs(device: Device): string[];
+  run(inputs: readonly Tensor[], rung: string): Tensor;
+  /** The output at a flat index, in f64, from the inputs' numbers. */
+  expected(inputs: readonly Float32Array[], index: number): number;
+}
+
+export function matmulCase(m: number, k: number, n: number): BenchCase {
+  return {
+    name: `matmul_${m}_${k}_${n}`,
+    operation: "matmul",
+    flop: 2 * m * k * n,
+    elements: m * k + k * n + m * n,
+    inputs: [
+      [m, k],
+      [k, n],
+    ],
+    rungs: ({ tier }) => [
+      "naive",
+      "tiled",
+      ...(tier === "software"
+        ? ["software"]
+        : Object.keys(matmulRungs).filter((name) => !["naive", "tiled", "software"].includes(name))),
+    ],
+    run: ([x, w], rung) => matmul(x!, w!, {}, rung === "best" ? undefined : (rung as keyof typeof matmulRungs)),
+    expected([x, w], index) {
+      const [row, column] = [Math.floor(index / n), index % n];
+      let sum = 0;
+      for (let i = 0; i < k; i++) sum += x![row * k + i]! * w![i * n + column]!;
+      return sum;
+    },
+  };
+}
+
+/** 3x3 (or 1x1) convolution that keeps a square map's side. */
+export function convCase(c: number, o: number, side: number, kernel: 1 | 3 = 3): BenchCase {
+  const half = (kernel - 1) / 2;
+  return {
+    name: `conv${kernel}x${kernel}_${c}_${o}_${side}`,
+    operation: "conv2d",
+    flop: 2 * side * side * kernel * kernel * c * o,
+    elements: side * side * (c + o) + kernel * kernel * c * o,
+    inputs: [
+      [1, side, side, c],
+      [kernel, kernel, c, o],
+    ],
+    rungs: ({ tier }) => [
+      "naive",
+      "tiled",
+      ...(tier === "software"
+        ? ["software"]
+        : Object.keys(conv2dRungs).filter((name) => !["naive", "tiled", "software"].includes(name))),
+    ],
+    run: ([x, w], rung) => conv2d(x!, w!, { padding: half }, rung === "best" ? undefined : (rung as keyof typeof conv2dRungs)),
+    expected([x, w], index) {
+      const [pixel, output] = [Math.floor(index / o), index % o];
+      const [row, column] = [Math.floor(pixel / side), pixel % side];
+      let sum = 0;
+      for (let dy = 0; dy < kernel; dy++) {
+        for (let dx = 0; dx < kernel; dx++) {
+          const [iy, ix] = [row + dy - half, column + dx - half];
+          if (iy < 0 || ix < 0 || iy >= side || ix >= side) continue;
+          for (let i = 0; i < c; i++) sum += x![(iy * side + ix) * c + i]! * w![((dy * kernel + dx) * c + i) * o + output]!;
+        }
+      }
+      return sum;
+    },
+  };
+}
+
+export function attentionCase(heads: number, t: number, s: number, d: number): BenchCase {
+  const width = heads * d;
+  return {
+    name: `attention_${heads}_${t}_${s}_${d}`,
+    operation: "attention",
+    flop: 4 * heads * t * s * d,
+    elements: width * (2 * t + 2 * s),
+    inputs: [
+      [1, t, width],
+      [1, s, width],
+      [1, s, width],
+    ],
+    rungs(device) {
+      const [q, k] = [device.empty([1, t, width]), device.empty([1, s, width])];
+      const problem = attentionProblem(q, k, k, { heads, headDim: d });
+      const names = Object.entries(attentionRungs).filter(
+        ([name, { fits }]) => fits(problem) && (name !== "software" || device.tier === "software"),
+      );
+      for (const tensor of [q, k]) tensor.free();
+      return names.map(([name]) => name);
+    },
+    run([q, k, v], rung) {
+      if (rung === "best") return attention(q!, k!, v!, { heads, headDim: d });
+      return attentionRungs[rung as keyof typeof attentionRungs].run(attentionProblem(q!, k!, v!, { heads, headDim: d }));
+    },
+    expected([q, k, v], index) {
+      const [row, column] = [Math.floor(index / width), index % width];
+      const first = Math.floor(column / d) * d;
+      const scores = Array.from({ length: s }, (_, j) => {
+        let dot = 0;
+        for (let i = 0; i < d; i++) dot += q![row * width + first + i]! * k![j * width + first + i]!;
+        return dot / Math.sqrt(d);
+      });
+      const top = Math.max(...scores);
+      const weights = scores.map((score) => Math.exp(score - top));
+      const total = weights.reduce((a, b) => a + b, 0);
+      return weights.reduce((sum, weight, j) => sum + (weight / total) * v![j * width + column]!, 0);
+    },
+  };
+}
+
+/** Norms: the gain is 1, the shift 0, so the check needs x alone. 32 groups, with SiLU. */
+export function groupNormCase(side: number, c: number, groups = 32): BenchCase {
+  return {
+    name: `groupNorm_${side}_${c}`,
+    operation: "groupNorm",
+    flop: 8 * side * side * c,
+    elements: 2 * side * side * c,
+    inputs: [[1, side, side, c], [c], [c]],
+    rungs: () => ["best"],
+    run: ([x, gain, shift]) => groupNorm(x!, gain!, shift!, { groups, eps: 1e-5, silu: true }),
+    expected([x, gain, shift], index) {
+      const channel = index % c;
+      const width = c / groups;
+      const first = Math.floor(channel / width) * width;
+      const members: number[] = [];
+      for (let p = 0; p < side * side; p++) for (let i = 0; i < width; i++) members.push(x![p * c + first + i]!);
+      const value = normalised(members, x![index]!) * gain![channel]! + shift![channel]!;
+      return value / (1 + Math.exp(-value));
+    },
+  };
+}
+
+export function layerNormCase(rows: number, c: number): BenchCase {
+  return {
+    name: `layerNorm_${rows}_${c}`,
+    operation: "layerNorm",
+    flop: 8 * rows * c,
+    elements: 2 * rows * c,
+    inputs: [[rows, c], [c], [c]],
+    rungs: () => ["best"],
+    run: ([x, gain, shift]) => layerNorm(x!, gain!, shift!, { eps: 1e-5 }),
+    expected([x, gain, shift], index) {
+      const [row, channel] = [Math.floor(index / c), index % c];
+      return normalised(Array.from(x!.subarray(row * c, (row + 1) * c)), x![index]!) * gain![channel]! + shift![channel]!;
+    },
+  };
+}
+
+function normalised(members: readonly number[], value: number): number {
+  const mean = members.reduce((a, b) => a + b, 0) / members.length;
+  const variance = members.reduce((a, b) => a + (b - mean) ** 2, 0) / members.length;
+  return (value - mean) / Math.sqrt(variance + 1e-5);
+}
+
+/** Inputs of a case: seeded numbers in [-1, 1), as the storage rounds them, and tensors with them. Vectors (norm gains) are f32. */
+export function makeInputs(device: Device, benchCase: BenchCase, seed: number): { values: Float32Array[]; tensors: Tensor[] } {
+  const random = generator(seed);
+  const values: Float32Array[] = [];
+  const tensors = benchCase.inputs.map((shape) => {
+    const dtype: DType = shape.length === 1 ? "f32" : device.storage;
+    const numbers = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, random);
+    if (dtype === "f16") for (let i = 0; i < numbers.length; i++) numbers[i] = fromF16Bits(toF16Bits(numbers[i]!));
+    values.push(numbers);
+    return device.upload(numbers, shape, dtype);
+  });
+  return { values, tensors };
+}
+
+/** Compares `samples` outputs with their f64 values; gives the largest error relative to the largest of them. */
+export async function checkCase(
+  benchCase: BenchCase,
+  values: readonly Float32Array[],
+  output: Tensor,
+  samples = 24,
+): Promise<number> {
+  const actual = await output.read();
+  const random = generator(7);
+  let [error, largest] = [0, 0];
+  for (let i = 0; i < samples; i++) {
+    const index = Math.floor(((random() + 1) / 2) * actual.length);
+    const expected = benchCase.expected(values, index);
+    error = Math.max(error, Math.abs(actual[index]! - expected) || (Number.isNaN(actual[index]!) ? Number.POSITIVE_INFINITY : 0));
+    largest = Math.max(largest, Math.abs(expected));
+  }
+  return error / largest;
+}
+
+/** A small seeded generator in [-1, 1) (mulberry32): inputs need no quality, only to be the same every time. */
+export function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2147483648 - 1;
+  };
+}
