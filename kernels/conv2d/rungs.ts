@@ -32,7 +32,7 @@ function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolu
   const inner_quads = sizes.kernelHeight * sizes.kernelWidth * quads.channel_quads;
   return eachBand(x, weight, options, sizes, ({ buffers, uniforms }) => {
     const grid = tileGrid(uniforms.rows, sizes.outputs, tile);
-    conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads }, grid, { tunables });
+    conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads, eight: 8 }, grid, { tunables });
   });
 }
 

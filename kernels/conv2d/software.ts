@@ -3,50 +3,10 @@
  * but hardly for arithmetic on values that are at hand. A workgroup is one subgroup and shares loads by shuffles alone:
  * no workgroup memory, no barrier. Channels and outputs are multiples of 4.
  */
-import { defineKernel, defineSnippet } from "../../engine/index.ts";
+import { defineKernel } from "../../engine/index.ts";
 import { epilogue, epilogueBuffers } from "../matmul/epilogue.ts";
+import { rank4Update } from "../matmul/sums.ts";
 import { convolutionUniforms, gather } from "./gather.ts";
-
-/**
- * Sums of LANES rows. `a` holds four inner numbers of the lane's row, b0..b3 those of the lane's four columns; each row's numbers
- * go round to all lanes. The four products of a row are chained, so that a sum is fetched and put back once for all of them.
- */
-const rank4Update = defineSnippet({
-  name: "rank4_update",
-  wgsl: /* wgsl */ `
-    struct Columns { b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f }
-    alias Sums = array<vec4f, 8>;
-
-    fn add_product(sum: vec4f, a: vec4f, b: Columns) -> vec4f {
-      return fma(vec4f(a.w), b.b3, fma(vec4f(a.z), b.b2, fma(vec4f(a.y), b.b1, fma(vec4f(a.x), b.b0, sum))));
-    }
-
-    fn rank4_update(sums: ptr<function, Sums>, a: vec4f, b: Columns) {
-      (*sums)[0] = add_product((*sums)[0], subgroupShuffle(a, 0u), b);
-      (*sums)[1] = add_product((*sums)[1], subgroupShuffle(a, 1u), b);
-      (*sums)[2] = add_product((*sums)[2], subgroupShuffle(a, 2u), b);
-      (*sums)[3] = add_product((*sums)[3], subgroupShuffle(a, 3u), b);
-      if (LANES == 8u) {
-        (*sums)[4] = add_product((*sums)[4], subgroupShuffle(a, 4u), b);
-        (*sums)[5] = add_product((*sums)[5], subgroupShuffle(a, 5u), b);
-        (*sums)[6] = add_product((*sums)[6], subgroupShuffle(a, 6u), b);
-        (*sums)[7] = add_product((*sums)[7], subgroupShuffle(a, 7u), b);
-      }
-    }
-
-    // Moves every sum one place down and next into the last.
-    fn shift(sums: ptr<function, Sums>, next: vec4f) {
-      (*sums)[0] = (*sums)[1];
-      (*sums)[1] = (*sums)[2];
-      (*sums)[2] = (*sums)[3];
-      if (LANES == 4u) { (*sums)[3] = next; return; }
-      (*sums)[3] = (*sums)[4];
-      (*sums)[4] = (*sums)[5];
-      (*sums)[5] = (*sums)[6];
-      (*sums)[6] = (*sums)[7];
-      (*sums)[7] = next;
-    }`,
-});
 
 /**
  * A subgroup computes 4 LANES rows (pixels) by 4 LANES columns (output channels): lane i loads rows i, LANES + i, ... of x and
@@ -112,10 +72,10 @@ export const conv2dSoftware = defineKernel({
         if (row < uniforms.rows && quad < uniforms.quads) {
           y[row * uniforms.quads + quad] = Element4(epilogue(sums0[0], row, quad, sample_of(row)));
         }
-        shift(&sums0, sums1[0]);
-        shift(&sums1, sums2[0]);
-        shift(&sums2, sums3[0]);
-        shift(&sums3, vec4f());
+        shift_lanes(&sums0, sums1[0]);
+        shift_lanes(&sums1, sums2[0]);
+        shift_lanes(&sums2, sums3[0]);
+        shift_lanes(&sums3, vec4f());
       }
     }`,
 });

@@ -14,7 +14,7 @@ export const conv2dTiled = defineKernel({
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
   },
-  uniforms: { ...convolutionUniforms, channel_quads: "u32", inner_quads: "u32", quads: "u32" },
+  uniforms: { ...convolutionUniforms, channel_quads: "u32", inner_quads: "u32", quads: "u32", eight: "u32" },
   tunables: { ACTIVATION: 0 },
   snippets: [epilogue, gather, tiledProduct],
   wgsl: /* wgsl */ `

@@ -36,7 +36,7 @@ function tiled(x: Tensor, weight: Tensor, options: MatmulOptions, product: Produ
   const tile = tileOf(x.device, rows, columns);
   const tunables = { ACTIVATION: activationCode[activation], WORKGROUP_SIZE: tile.rows };
   inBands("matmul", rows, banded(x, y, residual), (band, count) => {
-    const uniforms = { rows: count, quads: columns / 4, inner_quads: inner / 4, terms: termsOf({ bias, residual }) };
+    const uniforms = { rows: count, quads: columns / 4, inner_quads: inner / 4, terms: termsOf({ bias, residual }), eight: 8 };
     matmulTiled.launch({ ...band, weight, bias }, uniforms, tileGrid(count, columns, tile), { tunables });
   });
   return y;

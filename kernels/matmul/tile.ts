@@ -3,6 +3,7 @@
  * pixels [rows, inner] and its weights [inner, columns], so the two differ only in where a row's numbers lie.
  */
 import { type Device, defineSnippet, type Grid } from "../../engine/index.ts";
+import { rank1Update } from "./sums.ts";
 
 /** Rows and columns of the output that one workgroup computes. */
 export interface Tile {
@@ -31,10 +32,12 @@ export function tileGrid(rows: number, columns: number, tile: Tile): Grid {
  *
  * The kernel declares `struct Rows`, `fn find_rows(first: u32) -> Rows` (four consecutive rows; those past the end may repeat others),
  * `fn load_rows(rows: Rows, quad: u32) -> mat4x4f` (numbers 4 quad..4 quad+3 of each, quad < inner_quads) and
- * `fn sample_of(row: u32) -> u32`; uniforms `rows`, `quads` (columns / 4), `inner_quads`; buffers `weight` [inner, quads] and `y` [rows, quads].
+ * `fn sample_of(row: u32) -> u32`; uniforms `rows`, `quads` (columns / 4), `inner_quads`; `eight` (8); buffers `weight` [inner, quads]
+ * and `y` [rows, quads].
  */
 export const tiledProduct = defineSnippet({
   name: "tiled_product",
+  needs: [rank1Update],
   wgsl: /* wgsl */ `
     const ROW_QUADS = WORKGROUP_SIZE / 4u;
     const ROW_STRIDE = ROW_QUADS + 1u;       // one more, or the four invocations that share a row would write to the same bank
@@ -51,7 +54,8 @@ export const tiledProduct = defineSnippet({
       let row = local / 8u;                  // of ROW_QUADS / 2
       let column = local % 8u;               // of COLUMN_QUADS / 2
 
-      var sums: array<vec4f, 16>;            // 8 rows x 2 vectors of columns
+      var left_sums: Sums;                   // of 8 rows: 4 in the upper half of the tile, 4 in the lower
+      var right_sums: Sums;
       for (var quad = 0u; quad < uniforms.inner_quads; quad += 4u) {
         var block = mat4x4f();
         if (quad + fetch_quad < uniforms.inner_quads) { block = transpose(load_rows(fetched, quad + fetch_quad)); }
@@ -69,35 +73,28 @@ export const tiledProduct = defineSnippet({
         }
         workgroupBarrier();
         for (var k = 0u; k < 16u; k++) {
-          let a = row_tile[k * ROW_STRIDE + row];
-          let b = row_tile[k * ROW_STRIDE + row + ROW_QUADS / 2u];
+          let upper = row_tile[k * ROW_STRIDE + row];
+          let lower = row_tile[k * ROW_STRIDE + row + ROW_QUADS / 2u];
           let left = column_tile[k * COLUMN_QUADS + column];
           let right = column_tile[k * COLUMN_QUADS + column + COLUMN_QUADS / 2u];
-          sums[0] = fma(vec4f(a.x), left, sums[0]);
-          sums[1] = fma(vec4f(a.x), right, sums[1]);
-          sums[2] = fma(vec4f(a.y), left, sums[2]);
-          sums[3] = fma(vec4f(a.y), right, sums[3]);
-          sums[4] = fma(vec4f(a.z), left, sums[4]);
-          sums[5] = fma(vec4f(a.z), right, sums[5]);
-          sums[6] = fma(vec4f(a.w), left, sums[6]);
-          sums[7] = fma(vec4f(a.w), right, sums[7]);
-          sums[8] = fma(vec4f(b.x), left, sums[8]);
-          sums[9] = fma(vec4f(b.x), right, sums[9]);
-          sums[10] = fma(vec4f(b.y), left, sums[10]);
-          sums[11] = fma(vec4f(b.y), right, sums[11]);
-          sums[12] = fma(vec4f(b.z), left, sums[12]);
-          sums[13] = fma(vec4f(b.z), right, sums[13]);
-          sums[14] = fma(vec4f(b.w), left, sums[14]);
-          sums[15] = fma(vec4f(b.w), right, sums[15]);
+          rank1_update(&left_sums, upper, lower, left);
+          rank1_update(&right_sums, upper, lower, right);
         }
         workgroupBarrier();
       }
-      for (var i = 0u; i < 16u; i++) {
-        let r = first_row + (row + (i / 8u) * (ROW_QUADS / 2u)) * 4u + (i / 2u) % 4u;
-        let q = first_quad + column + (i % 2u) * (COLUMN_QUADS / 2u);
-        if (r < uniforms.rows && q < uniforms.quads) {
-          y[r * uniforms.quads + q] = Element4(epilogue(sums[i], r, q, sample_of(r)));
-        }
+      // A count that the compiler does not know keeps the loop a loop: eight copies of the epilogue took lavapipe 8 s to compile.
+      for (var i = 0u; i < uniforms.eight; i++) {
+        let r = first_row + row * 4u + i % 4u + (i / 4u) * (WORKGROUP_SIZE / 2u);
+        store_quad(left_sums[0], r, first_quad + column);
+        store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
+        shift(&left_sums, vec4f());
+        shift(&right_sums, vec4f());
+      }
+    }
+
+    fn store_quad(sum: vec4f, row: u32, quad: u32) {
+      if (row < uniforms.rows && quad < uniforms.quads) {
+        y[row * uniforms.quads + quad] = Element4(epilogue(sum, row, quad, sample_of(row)));
       }
     }`,
 });

@@ -13,7 +13,7 @@ export const matmulTiled = defineKernel({
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
   },
-  uniforms: { rows: "u32", quads: "u32", inner_quads: "u32", terms: "u32" },
+  uniforms: { rows: "u32", quads: "u32", inner_quads: "u32", terms: "u32", eight: "u32" },
   tunables: { ACTIVATION: 0 },
   snippets: [epilogue, tiledProduct],
   wgsl: /* wgsl */ `

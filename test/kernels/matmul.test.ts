@@ -23,8 +23,8 @@ const cases: readonly Case[] = [
   { shape: [1, 64, 256], bias: true, activation: "silu" },
   { shape: [8, 128, 64], residual: true },
   { shape: [63, 60, 68], bias: true },
-  { shape: [65, 20, 132], bias: true, residual: true, activation: "gelu" },
-  { shape: [77, 128, 36], activation: "quick_gelu" },
+  { shape: [65, 20, 132], bias: true, residual: true, activation: "silu" },
+  { shape: [77, 128, 36] },
   { shape: [33, 36, 28], bias: true, residual: true },
   { shape: [130, 1280, 72], bias: true },
   { shape: [31, 44, 64], mixed: true, bias: true },
@@ -35,6 +35,8 @@ const odd: readonly Case[] = [
   { shape: [1, 1, 1] },
   { shape: [63, 65, 1], bias: true },
   { shape: [5, 63, 65], bias: true, residual: true, activation: "silu" },
+  { shape: [9, 17, 11], bias: true, activation: "gelu" },
+  { shape: [3, 1, 130], residual: true, activation: "quick_gelu" },
   { shape: [7, 33, 9], transposed: true, bias: true },
 ];
 
