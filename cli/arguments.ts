@@ -2,7 +2,7 @@
 import { CommanderError } from "commander";
 import { UsageError } from "../engine/errors.ts";
 import type { Invocation } from "./options.ts";
-import { doctorSyntax, inspectSyntax, kernelSyntax, tokenizeSyntax, traceSyntax } from "./syntax/others.ts";
+import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./syntax/others.ts";
 import type { Syntax } from "./syntax/shared.ts";
 import { txt2imgSyntax } from "./syntax/txt2img.ts";
 
@@ -18,6 +18,7 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
   txt2img: txt2imgSyntax,
   inspect: inspectSyntax,
   tokenize: tokenizeSyntax,
+  prompt: promptSyntax,
   kernel: kernelSyntax,
   trace: traceSyntax,
   doctor: doctorSyntax,

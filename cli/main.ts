@@ -31,6 +31,8 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
       return (await import("./commands/inspect.ts")).run(invocation.options);
     case "tokenize":
       return (await import("./commands/tokenize.ts")).run(invocation.options);
+    case "prompt":
+      return (await import("./commands/prompt.ts")).run(invocation.options);
     case "kernel":
       return (await import("./commands/kernel.ts")).run(invocation.options);
     case "trace":

@@ -3,9 +3,11 @@
  * that the engine wants, lists adapters and picks one.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { delimiter } from "node:path";
 import { AdapterError } from "../engine/errors.ts";
 import { explainAddonFailure } from "./addon-failure.ts";
 import { driverAdvice, parseSystem, type System } from "./driver-advice.ts";
+import { withQuietDriver } from "./quiet-driver.ts";
 
 /** One adapter as Dawn lists it; `index` is what `--adapter` takes. */
 export interface ListedAdapter {
@@ -67,11 +69,17 @@ async function createGpu(...options: string[]): Promise<GPU> {
   return addon.create([...toggles, ...options]);
 }
 
+/** The best adapter. Dawn looks for it before the call returns, so this is where its messages come from. */
+function requestAdapter(gpu: GPU): Promise<GPUAdapter | null> {
+  return withQuietDriver(() => gpu.requestAdapter({ powerPreference: "high-performance" }));
+}
+
 /** Every adapter Dawn would use on this machine, best first. Empty where there is none. @throws AdapterError ADDON_LOAD */
 export async function listAdapters(): Promise<ListedAdapter[]> {
+  if (hidingVariable()) return [];
   const gpu = await createGpu(`adapter=${NO_SUCH_DEVICE}`);
   try {
-    await gpu.requestAdapter({ powerPreference: "high-performance" });
+    await requestAdapter(gpu);
     return [];
   } catch (error) {
     return parseAdapterList(error instanceof Error ? error.message : String(error));
@@ -96,8 +104,9 @@ export function parseAdapterList(text: string): ListedAdapter[] {
  */
 export async function openGpu(choice: GpuChoice = {}): Promise<NodeGpu> {
   const options = choice.adapter === undefined ? [] : [`adapter=${await nameOfAdapter(choice.adapter)}`];
+  if (hidingVariable()) throw noAdapter();
   const gpu = await createGpu(...options);
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await requestAdapter(gpu);
   if (!adapter) throw noAdapter();
   const software = isSoftware(adapter.info);
   if (software && choice.requireGpu) {
@@ -153,12 +162,19 @@ async function nameOfAdapter(index: number): Promise<string> {
   return chosen.name;
 }
 
+/** The variable that hides every driver: it names files, and none of them is there. */
+function hidingVariable(): string | undefined {
+  return ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].find((name) => {
+    const files = process.env[name]?.split(delimiter).filter(Boolean) ?? [];
+    return files.length > 0 && !files.some((file) => existsSync(file));
+  });
+}
+
 function noAdapter(): AdapterError {
-  const hidden = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].find((name) => process.env[name]);
+  const advice = driverAdvice(thisSystem());
+  const hidden = hidingVariable();
   return new AdapterError("NO_ADAPTER", "no WebGPU adapter: Dawn found no graphics driver that it can use", {
-    hint: hidden
-      ? `${hidden} limits the drivers to ${process.env[hidden]}: unset it, or ${driverAdvice(thisSystem())}`
-      : driverAdvice(thisSystem()),
+    hint: hidden ? `${hidden} names no file that is there (${process.env[hidden]}): unset it, or ${advice}` : advice,
     context: { system: thisSystem().name },
   });
 }

@@ -56,6 +56,15 @@ export interface TokenizeOptions extends CommonOptions {
   readonly file?: string | undefined;
 }
 
+export interface PromptOptions extends CommonOptions {
+  readonly text?: string | undefined;
+  /** Path of a JSON array of prompts. */
+  readonly file?: string | undefined;
+  readonly steps: number;
+  /** Chunks, tokens and weights too. */
+  readonly explain: boolean;
+}
+
 export interface KernelOptions extends CommonOptions {
   readonly name?: string | undefined;
 }
@@ -80,6 +89,7 @@ export type Invocation =
   | { readonly command: "txt2img"; readonly options: Txt2imgOptions }
   | { readonly command: "inspect"; readonly options: InspectOptions }
   | { readonly command: "tokenize"; readonly options: TokenizeOptions }
+  | { readonly command: "prompt"; readonly options: PromptOptions }
   | { readonly command: "kernel"; readonly options: KernelOptions }
   | { readonly command: "trace"; readonly options: TraceOptions }
   | { readonly command: "doctor"; readonly options: DoctorOptions };

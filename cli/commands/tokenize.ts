@@ -33,7 +33,8 @@ function encode(tokenizer: ClipTokenizer, text: string): number[] {
   }
 }
 
-async function readStrings(path: string): Promise<string[]> {
+/** The strings of a JSON file. @throws UsageError INVALID_FILE; FileSystemError those of `openFile` */
+export async function readStrings(path: string): Promise<string[]> {
   // The source refuses folders, pipes and devices with the right words.
   const source = await openFile(path);
   await source.close();

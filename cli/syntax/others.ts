@@ -1,7 +1,7 @@
-/** @file The syntax of the commands that explain: inspect, tokenize, kernel, trace, doctor. */
+/** @file The syntax of the commands that explain: inspect, tokenize, prompt, kernel, trace, doctor. */
 import { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { decimalNumber } from "../numbers.ts";
+import { decimalNumber, wholeNumber } from "../numbers.ts";
 import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 export function inspectSyntax(): Syntax {
@@ -43,6 +43,43 @@ export function tokenizeSyntax(): Syntax {
         throw new UsageError("OPTIONS_CONFLICT", "tokenize: a text and --file are both given", { hint: "use one of them" });
       }
       return { command: "tokenize", options: { ...common(command.opts()), text, file } };
+    },
+  };
+}
+
+export function promptSyntax(): Syntax {
+  const command = new Command("limn prompt")
+    .description("Show what a prompt means: its parts, tags and schedule, and with --explain the chunks, tokens and weights.")
+    .argument("[prompt]", "the prompt")
+    .option("--file <file>", "a JSON array of prompts; gives an array of rows")
+    .option("--explain", "show chunks, tokens, ids and weights", false)
+    .addOption(number("--steps <count>", "steps of the schedule (default: 20)", wholeNumber("steps", { min: 1, max: 1000 })));
+  addCommonOptions(command);
+  return {
+    command,
+    finish() {
+      const values: Values = command.opts();
+      const file = values["file"] as string | undefined;
+      const text = command.args[0];
+      const steps = values["steps"] as number | undefined;
+      if ((text === undefined) === (file === undefined)) {
+        throw text === undefined
+          ? new UsageError("MISSING_ARGUMENT", "prompt: there is no prompt", {
+              hint: 'limn prompt "a [red:blue:0.5] fox", or --file prompts.json',
+            })
+          : new UsageError("OPTIONS_CONFLICT", "prompt: a prompt and --file are both given", { hint: "use one of them" });
+      }
+      if (file !== undefined && steps !== undefined) {
+        throw new UsageError(
+          "OPTIONS_CONFLICT",
+          "prompt: --steps and --file are both given, but rows have schedules of 10 and 20 steps",
+          {
+            hint: "leave out --steps, or give one prompt",
+          },
+        );
+      }
+      const explain = values["explain"] === true;
+      return { command: "prompt", options: { ...common(values), text, file, steps: steps ?? 20, explain } };
     },
   };
 }
