@@ -138,18 +138,26 @@ export function tiledFits(problem: AttentionProblem): boolean {
   return inQuads(problem) && problem.sizes.head_dim <= 512;
 }
 
-export function tiled(problem: AttentionProblem): Tensor {
+export interface TiledTunables {
+  readonly QUERIES: 32 | 64;
+  /** At least head_dim / 64, rounded up. */
+  readonly COLUMNS: 1 | 2 | 3 | 8;
+}
+
+export function tiled(problem: AttentionProblem, { QUERIES, COLUMNS } = tiledTunables(problem)): Tensor {
   const { q, k, v } = problem;
   const { batch, queries, heads, head_dim } = problem.sizes;
   const y = q.device.empty([batch, queries, heads * head_dim], q.dtype, "attention");
-  const tunables = tiledTunables(q.device.limits, head_dim);
-  attentionTiled.launch({ q, k, v, y }, quadSizes(problem), [Math.ceil(queries / tunables.QUERIES), heads, batch], { tunables });
+  attentionTiled.launch({ q, k, v, y }, quadSizes(problem), [Math.ceil(queries / QUERIES), heads, batch], {
+    tunables: { QUERIES, COLUMNS, WORKGROUP_SIZE: 4 * QUERIES },
+  });
   return y;
 }
 
-/** 64 queries a workgroup where its memory allows that and the sums of wide heads leave registers for it, else 32. */
-function tiledTunables(limits: GPUSupportedLimits, headDim: number) {
-  const COLUMNS = [1, 2, 3, 8].find((columns) => headDim <= 64 * columns) ?? 8;
-  const QUERIES = limits.maxComputeWorkgroupStorageSize >= 24576 && COLUMNS <= 3 ? 64 : 32;
-  return { QUERIES, COLUMNS, WORKGROUP_SIZE: 4 * QUERIES };
+/** 64 queries a workgroup where it may have the memory, enough workgroups are left to fill a GPU, and heads aren't wide; else 32. */
+function tiledTunables({ q, sizes }: AttentionProblem): TiledTunables {
+  const { batch, heads, queries, head_dim } = sizes;
+  const COLUMNS = ([1, 2, 3] as const).find((columns) => head_dim <= 64 * columns) ?? 8;
+  const roomy = q.device.limits.maxComputeWorkgroupStorageSize >= 24576;
+  return { QUERIES: roomy && COLUMNS < 8 && Math.ceil(queries / 64) * heads * batch >= 256 ? 64 : 32, COLUMNS };
 }

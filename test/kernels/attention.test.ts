@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
 import { attention, attentionRungs } from "../../kernels/attention/index.ts";
 import { type AttentionOptions, attentionProblem } from "../../kernels/attention/problem.ts";
+import { tiled } from "../../kernels/attention/tiled.ts";
 import { type AttentionCase, attentionOracle } from "../oracle/attention.ts";
 import { closeTo, limited, needs, useDevice } from "./harness.ts";
 
@@ -112,6 +113,19 @@ for (const { rung, device, options: deviceOptions, ...byDType } of ladder) {
     }
   });
 }
+
+describe("tiled, 64 queries a workgroup", () => {
+  const gpu = useDevice();
+  for (const c of cases.filter(({ headDim, queries }) => headDim <= 64 && queries > 60)) {
+    test(label(c), async ({ skip }) => {
+      const memory = gpu.device.limits.maxComputeWorkgroupStorageSize;
+      if (memory < 24576) skip(`24,576 bytes of workgroup memory are needed, this adapter has ${memory}`);
+      const { upload, options, expected } = setUp(gpu, c, "f32");
+      const actual = await gpu.evaluate(() => tiled(attentionProblem(...upload(), options), { QUERIES: 64, COLUMNS: 1 }));
+      closeTo(actual, expected, tolerance.f32 * (c.std ? looser : 1));
+    });
+  }
+});
 
 for (const tier of ["software", "f32"] as const) {
   describe(`attention() on tier ${tier}`, () => {
