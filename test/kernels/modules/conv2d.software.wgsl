@@ -114,37 +114,41 @@ fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
   return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);
 }
 
-struct Columns { b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f }
 alias Sums = array<vec4f, 8>;
 
-fn add_product(sum: vec4f, a: vec4f, b: Columns) -> vec4f {
-  return fma(vec4f(a.w), b.b3, fma(vec4f(a.z), b.b2, fma(vec4f(a.y), b.b1, fma(vec4f(a.x), b.b0, sum))));
-}
-
-fn rank4_update(sums: ptr<function, Sums>, a: vec4f, b: Columns) {
-  (*sums)[0] = add_product((*sums)[0], subgroupShuffle(a, 0u), b);
-  (*sums)[1] = add_product((*sums)[1], subgroupShuffle(a, 1u), b);
-  (*sums)[2] = add_product((*sums)[2], subgroupShuffle(a, 2u), b);
-  (*sums)[3] = add_product((*sums)[3], subgroupShuffle(a, 3u), b);
-  if (LANES == 8u) {
-    (*sums)[4] = add_product((*sums)[4], subgroupShuffle(a, 4u), b);
-    (*sums)[5] = add_product((*sums)[5], subgroupShuffle(a, 5u), b);
-    (*sums)[6] = add_product((*sums)[6], subgroupShuffle(a, 6u), b);
-    (*sums)[7] = add_product((*sums)[7], subgroupShuffle(a, 7u), b);
-  }
-}
-
-// Moves every sum one place down and next into the last.
 fn shift(sums: ptr<function, Sums>, next: vec4f) {
   (*sums)[0] = (*sums)[1];
   (*sums)[1] = (*sums)[2];
   (*sums)[2] = (*sums)[3];
-  if (LANES == 4u) { (*sums)[3] = next; return; }
   (*sums)[3] = (*sums)[4];
   (*sums)[4] = (*sums)[5];
   (*sums)[5] = (*sums)[6];
   (*sums)[6] = (*sums)[7];
   (*sums)[7] = next;
+}
+
+struct Columns { b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f }
+
+fn add_products(sum: vec4f, a: vec4f, b: Columns) -> vec4f {
+  return fma(vec4f(a.w), b.b3, fma(vec4f(a.z), b.b2, fma(vec4f(a.y), b.b1, fma(vec4f(a.x), b.b0, sum))));
+}
+
+fn rank4_update(sums: ptr<function, Sums>, a: vec4f, b: Columns) {
+  (*sums)[0] = add_products((*sums)[0], subgroupShuffle(a, 0u), b);
+  (*sums)[1] = add_products((*sums)[1], subgroupShuffle(a, 1u), b);
+  (*sums)[2] = add_products((*sums)[2], subgroupShuffle(a, 2u), b);
+  (*sums)[3] = add_products((*sums)[3], subgroupShuffle(a, 3u), b);
+  if (LANES == 4u) { return; }
+  (*sums)[4] = add_products((*sums)[4], subgroupShuffle(a, 4u), b);
+  (*sums)[5] = add_products((*sums)[5], subgroupShuffle(a, 5u), b);
+  (*sums)[6] = add_products((*sums)[6], subgroupShuffle(a, 6u), b);
+  (*sums)[7] = add_products((*sums)[7], subgroupShuffle(a, 7u), b);
+}
+
+// As shift, for the LANES sums that are in use.
+fn shift_lanes(sums: ptr<function, Sums>, next: vec4f) {
+  shift(sums, next);
+  if (LANES == 4u) { (*sums)[3] = next; }
 }
 
 @compute @workgroup_size(LANES)
@@ -192,9 +196,9 @@ fn main(
     if (row < uniforms.rows && quad < uniforms.quads) {
       y[row * uniforms.quads + quad] = Element4(epilogue(sums0[0], row, quad, sample_of(row)));
     }
-    shift(&sums0, sums1[0]);
-    shift(&sums1, sums2[0]);
-    shift(&sums2, sums3[0]);
-    shift(&sums3, vec4f());
+    shift_lanes(&sums0, sums1[0]);
+    shift_lanes(&sums1, sums2[0]);
+    shift_lanes(&sums2, sums3[0]);
+    shift_lanes(&sums3, vec4f());
   }
 }

@@ -9,7 +9,7 @@ alias Added2 = vec2<f32>;
 alias Added4 = vec4<f32>;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
-struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, height: u32, width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, channel_quads: u32, inner_quads: u32, quads: u32 }
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, height: u32, width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, channel_quads: u32, inner_quads: u32, quads: u32, eight: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element4>;
@@ -111,6 +111,30 @@ fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
   return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);
 }
 
+alias Sums = array<vec4f, 8>;
+
+fn shift(sums: ptr<function, Sums>, next: vec4f) {
+  (*sums)[0] = (*sums)[1];
+  (*sums)[1] = (*sums)[2];
+  (*sums)[2] = (*sums)[3];
+  (*sums)[3] = (*sums)[4];
+  (*sums)[4] = (*sums)[5];
+  (*sums)[5] = (*sums)[6];
+  (*sums)[6] = (*sums)[7];
+  (*sums)[7] = next;
+}
+
+fn rank1_update(sums: ptr<function, Sums>, upper: vec4f, lower: vec4f, columns: vec4f) {
+  (*sums)[0] = fma(vec4f(upper.x), columns, (*sums)[0]);
+  (*sums)[1] = fma(vec4f(upper.y), columns, (*sums)[1]);
+  (*sums)[2] = fma(vec4f(upper.z), columns, (*sums)[2]);
+  (*sums)[3] = fma(vec4f(upper.w), columns, (*sums)[3]);
+  (*sums)[4] = fma(vec4f(lower.x), columns, (*sums)[4]);
+  (*sums)[5] = fma(vec4f(lower.y), columns, (*sums)[5]);
+  (*sums)[6] = fma(vec4f(lower.z), columns, (*sums)[6]);
+  (*sums)[7] = fma(vec4f(lower.w), columns, (*sums)[7]);
+}
+
 const ROW_QUADS = WORKGROUP_SIZE / 4u;
 const ROW_STRIDE = ROW_QUADS + 1u;       // one more, or the four invocations that share a row would write to the same bank
 const COLUMN_QUADS = 16u;
@@ -126,7 +150,8 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
   let row = local / 8u;                  // of ROW_QUADS / 2
   let column = local % 8u;               // of COLUMN_QUADS / 2
 
-  var sums: array<vec4f, 16>;            // 8 rows x 2 vectors of columns
+  var left_sums: Sums;                   // of 8 rows: 4 in the upper half of the tile, 4 in the lower
+  var right_sums: Sums;
   for (var quad = 0u; quad < uniforms.inner_quads; quad += 4u) {
     var block = mat4x4f();
     if (quad + fetch_quad < uniforms.inner_quads) { block = transpose(load_rows(fetched, quad + fetch_quad)); }
@@ -144,35 +169,28 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
     }
     workgroupBarrier();
     for (var k = 0u; k < 16u; k++) {
-      let a = row_tile[k * ROW_STRIDE + row];
-      let b = row_tile[k * ROW_STRIDE + row + ROW_QUADS / 2u];
+      let upper = row_tile[k * ROW_STRIDE + row];
+      let lower = row_tile[k * ROW_STRIDE + row + ROW_QUADS / 2u];
       let left = column_tile[k * COLUMN_QUADS + column];
       let right = column_tile[k * COLUMN_QUADS + column + COLUMN_QUADS / 2u];
-      sums[0] = fma(vec4f(a.x), left, sums[0]);
-      sums[1] = fma(vec4f(a.x), right, sums[1]);
-      sums[2] = fma(vec4f(a.y), left, sums[2]);
-      sums[3] = fma(vec4f(a.y), right, sums[3]);
-      sums[4] = fma(vec4f(a.z), left, sums[4]);
-      sums[5] = fma(vec4f(a.z), right, sums[5]);
-      sums[6] = fma(vec4f(a.w), left, sums[6]);
-      sums[7] = fma(vec4f(a.w), right, sums[7]);
-      sums[8] = fma(vec4f(b.x), left, sums[8]);
-      sums[9] = fma(vec4f(b.x), right, sums[9]);
-      sums[10] = fma(vec4f(b.y), left, sums[10]);
-      sums[11] = fma(vec4f(b.y), right, sums[11]);
-      sums[12] = fma(vec4f(b.z), left, sums[12]);
-      sums[13] = fma(vec4f(b.z), right, sums[13]);
-      sums[14] = fma(vec4f(b.w), left, sums[14]);
-      sums[15] = fma(vec4f(b.w), right, sums[15]);
+      rank1_update(&left_sums, upper, lower, left);
+      rank1_update(&right_sums, upper, lower, right);
     }
     workgroupBarrier();
   }
-  for (var i = 0u; i < 16u; i++) {
-    let r = first_row + (row + (i / 8u) * (ROW_QUADS / 2u)) * 4u + (i / 2u) % 4u;
-    let q = first_quad + column + (i % 2u) * (COLUMN_QUADS / 2u);
-    if (r < uniforms.rows && q < uniforms.quads) {
-      y[r * uniforms.quads + q] = Element4(epilogue(sums[i], r, q, sample_of(r)));
-    }
+  // A count that the compiler does not know keeps the loop a loop: eight copies of the epilogue took lavapipe 8 s to compile.
+  for (var i = 0u; i < uniforms.eight; i++) {
+    let r = first_row + row * 4u + i % 4u + (i / 4u) * (WORKGROUP_SIZE / 2u);
+    store_quad(left_sums[0], r, first_quad + column);
+    store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
+    shift(&left_sums, vec4f());
+    shift(&right_sums, vec4f());
+  }
+}
+
+fn store_quad(sum: vec4f, row: u32, quad: u32) {
+  if (row < uniforms.rows && quad < uniforms.quads) {
+    y[row * uniforms.quads + quad] = Element4(epilogue(sum, row, quad, sample_of(row)));
   }
 }
 
