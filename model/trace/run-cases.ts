@@ -9,11 +9,8 @@ import { NoiseSchedule } from "../sampling/index.ts";
 import { type SigmaSamplerEntry, samplers } from "../sampling/sampler-table.ts";
 import { findByName, schedules } from "../sampling/schedule-table.ts";
 import { channelsFirst, channelsLast, upload } from "./layout.ts";
-import type { Computed, RecordedTensors } from "./trace-case.ts";
+import { type Computed, contextNames, type RecordedTensors } from "./trace-case.ts";
 import type { TraceModel } from "./trace-model.ts";
-
-/** Recorded contexts of all prompts: SD 1, SD 2. */
-const contextNames = ["text.last", "open.context"];
 
 export async function* runCases(recorded: RecordedTensors, model: TraceModel): AsyncGenerator<Computed> {
   yield* sigmaCases(recorded, model);

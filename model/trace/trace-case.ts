@@ -32,3 +32,6 @@ export interface Computed {
 export function only(recorded: RecordedTensors, pattern: RegExp): RecordedTensors {
   return { ...recorded, shapes: new Map([...recorded.shapes].filter(([name]) => pattern.test(name))) };
 }
+
+/** Recorded contexts of all prompts: SDXL, SD 2, SD 1. */
+export const contextNames: readonly string[] = ["context", "open.context", "text.last"];

@@ -3,7 +3,7 @@ import type { Tensor } from "../../engine/index.ts";
 import { timestepEmbedding } from "../unet/timestep-embedding.ts";
 import { download, upload } from "./layout.ts";
 import { runWithTaps } from "./taps.ts";
-import type { Computed, RecordedTensors } from "./trace-case.ts";
+import { type Computed, contextNames, type RecordedTensors } from "./trace-case.ts";
 import type { TraceModel } from "./trace-model.ts";
 
 /** `unet.x`, `.t`, `.context` -> `unet.tap.*`, `unet.out`; `unet.x.long`, `unet.context.long` at t = 500 -> `unet.out.long`. */
@@ -48,8 +48,9 @@ async function prepare(
 ): Promise<(() => Tensor) | undefined> {
   const { shapes } = recorded;
   const shape = shapes.get(`unet.x${suffix}`);
-  // SDXL's cases record the context of all prompts; the first of them are the U-Net's.
-  const contextName = [`unet.context${suffix}`, ...(suffix === "" ? ["context"] : [])].find((name) => shapes.has(name));
+  // Some families' cases record the context of all prompts; the first of them are the U-Net's.
+  const shared = suffix === "" ? contextNames : [];
+  const contextName = [`unet.context${suffix}`, ...shared].find((name) => shapes.has(name));
   const needsVector = config.unet.admChannels !== undefined;
   if (shape === undefined || contextName === undefined || (needsVector && !shapes.has("vector"))) return undefined;
   const batch = shape[0]!;
