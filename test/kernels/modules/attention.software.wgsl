@@ -3,7 +3,8 @@ diagnostic(off, subgroup_uniformity);
 alias Element = f32;
 alias Element2 = vec2<f32>;
 alias Element4 = vec4<f32>;
-const WORKGROUP_SIZE = 8u;
+const WORKGROUP_SIZE = 64u;
+const LANES = 8u;
 const KEY_BLOCKS = 2u;
 struct Uniforms { batch: u32, heads: u32, head_dim: u32, queries: u32, keys: u32, q_width: u32, k_width: u32, v_width: u32, q_column: u32, k_column: u32, v_column: u32, causal: u32, scale: f32 }
 @group(0) @binding(0) var<storage, read> q: array<Element4>;
@@ -12,9 +13,9 @@ struct Uniforms { batch: u32, heads: u32, head_dim: u32, queries: u32, keys: u32
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(4) var<uniform> uniforms: Uniforms;
 
-alias Scores = array<vec2f, 8>;                                  // of eight keys, for a lane's two queries
-const QUERIES = 16u;                                             // of a workgroup
-const KEYS = 8u * KEY_BLOCKS;                                    // of a tile
+alias Scores = array<vec2f, LANES>;                              // of a block of keys, for a lane's two queries
+const QUERIES = 2u * LANES;                                      // of a workgroup
+const KEYS = LANES * KEY_BLOCKS;                                  // of a tile
 
 // Four columns of the dot product; pair[d] holds column d of both queries.
 fn add_score(sum: vec2f, key: vec4f, pair: mat4x2f) -> vec2f {
@@ -22,15 +23,18 @@ fn add_score(sum: vec2f, key: vec4f, pair: mat4x2f) -> vec2f {
 }
 
 fn add_scores(sums: Scores, keys: vec4f, pair: mat4x2f) -> Scores {
-  return Scores(
-    add_score(sums[0], subgroupBroadcast(keys, 0u), pair),
-    add_score(sums[1], subgroupBroadcast(keys, 1u), pair),
-    add_score(sums[2], subgroupBroadcast(keys, 2u), pair),
-    add_score(sums[3], subgroupBroadcast(keys, 3u), pair),
-    add_score(sums[4], subgroupBroadcast(keys, 4u), pair),
-    add_score(sums[5], subgroupBroadcast(keys, 5u), pair),
-    add_score(sums[6], subgroupBroadcast(keys, 6u), pair),
-    add_score(sums[7], subgroupBroadcast(keys, 7u), pair));
+  var r = sums;
+  r[0] = add_score(r[0], subgroupBroadcast(keys, 0u), pair);
+  r[1] = add_score(r[1], subgroupBroadcast(keys, 1u), pair);
+  r[2] = add_score(r[2], subgroupBroadcast(keys, 2u), pair);
+  r[3] = add_score(r[3], subgroupBroadcast(keys, 3u), pair);
+  if (LANES == 8u) {                                             // the remainder only keeps unused indices in range
+    r[4u % LANES] = add_score(r[4u % LANES], subgroupBroadcast(keys, 4u), pair);
+    r[5u % LANES] = add_score(r[5u % LANES], subgroupBroadcast(keys, 5u), pair);
+    r[6u % LANES] = add_score(r[6u % LANES], subgroupBroadcast(keys, 6u), pair);
+    r[7u % LANES] = add_score(r[7u % LANES], subgroupBroadcast(keys, 7u), pair);
+  }
+  return r;
 }
 
 fn add_value(sums: mat2x4f, weight: vec2f, value: vec4f) -> mat2x4f {
@@ -42,17 +46,20 @@ fn add_values(sums: mat2x4f, weights: Scores, values: vec4f) -> mat2x4f {
   r = add_value(r, weights[1], subgroupBroadcast(values, 1u));
   r = add_value(r, weights[2], subgroupBroadcast(values, 2u));
   r = add_value(r, weights[3], subgroupBroadcast(values, 3u));
-  r = add_value(r, weights[4], subgroupBroadcast(values, 4u));
-  r = add_value(r, weights[5], subgroupBroadcast(values, 5u));
-  r = add_value(r, weights[6], subgroupBroadcast(values, 6u));
-  return add_value(r, weights[7], subgroupBroadcast(values, 7u));
+  if (LANES == 8u) {
+    r = add_value(r, weights[4u % LANES], subgroupBroadcast(values, 4u));
+    r = add_value(r, weights[5u % LANES], subgroupBroadcast(values, 5u));
+    r = add_value(r, weights[6u % LANES], subgroupBroadcast(values, 6u));
+    r = add_value(r, weights[7u % LANES], subgroupBroadcast(values, 7u));
+  }
+  return r;
 }
 
-@compute @workgroup_size(WORKGROUP_SIZE)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let head = group.y;
   let sample = group.z;
-  let query = group.x * QUERIES + lane + vec2u(0u, 8u);
+  let query = group.x * QUERIES + lane + vec2u(0u, LANES);
   let row = sample * uniforms.queries + min(query, vec2u(uniforms.queries - 1u));
   let q_at = row * uniforms.q_width + uniforms.q_column + head * uniforms.head_dim;
   let y_at = (row * uniforms.heads + head) * uniforms.head_dim;
@@ -66,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     var key_row: array<u32, KEY_BLOCKS>;
     var scores = array<Scores, KEY_BLOCKS>();
     for (var b = 0u; b < KEY_BLOCKS; b++) {
-      key_row[b] = sample * uniforms.keys + min(key + 8u * b + lane, uniforms.keys - 1u);
+      key_row[b] = sample * uniforms.keys + min(key + LANES * b + lane, uniforms.keys - 1u);
     }
 
     for (var c = 0u; c < uniforms.head_dim; c++) {
@@ -79,15 +86,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 
     let before = largest;
     for (var b = 0u; b < KEY_BLOCKS; b++) {
-      for (var j = 0u; j < 8u; j++) {
-        scores[b][j] = select(vec2f(-1e30), scores[b][j], vec2u(key + 8u * b + j) < min(seen, vec2u(uniforms.keys)));
+      for (var j = 0u; j < LANES; j++) {
+        scores[b][j] = select(vec2f(-1e30), scores[b][j], vec2u(key + LANES * b + j) < min(seen, vec2u(uniforms.keys)));
         largest = max(largest, scores[b][j]);
       }
     }
     let keep = exp2(before - largest);
     total *= keep;
     for (var b = 0u; b < KEY_BLOCKS; b++) {
-      for (var j = 0u; j < 8u; j++) {
+      for (var j = 0u; j < LANES; j++) {
         scores[b][j] = exp2(scores[b][j] - largest);
         total += scores[b][j];
       }
