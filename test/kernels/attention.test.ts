@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
-import { attention, attentionRungs } from "../../kernels/attention/index.ts";
+import { attention, attentionRungs, attentionSoftware, attentionTiled } from "../../kernels/attention/index.ts";
 import { type AttentionOptions, attentionProblem } from "../../kernels/attention/problem.ts";
 import { tiled } from "../../kernels/attention/tiled.ts";
 import { type AttentionCase, attentionOracle } from "../oracle/attention.ts";
-import { closeTo, limited, needs, useDevice } from "./harness.ts";
+import { closeTo, createNullDevice, limited, needs, useDevice } from "./harness.ts";
 
 // f32: sums of at most 300 numbers of size 1, exponents to 1e-6. f16: the result's rounding (2^-11).
 const tolerance = { f32: 5e-6, f16: 1e-3 };
@@ -138,6 +138,23 @@ for (const tier of ["software", "f32"] as const) {
     }
   });
 }
+
+test("the compiler accepts the variants that this adapter may not have", async () => {
+  const device = await createNullDevice();
+  for (const Element of ["f32", "f16"] as const) {
+    const types = { Element };
+    for (const LANES of [4, 8]) {
+      await device.pipelines.compile(attentionSoftware, { types, tunables: { LANES, KEY_BLOCKS: 16 / LANES } });
+    }
+    for (const COLUMNS of [1, 2, 3, 8]) {
+      for (const QUERIES of [32, 64]) {
+        const tunables = { COLUMNS, QUERIES, WORKGROUP_SIZE: 4 * QUERIES };
+        await device.pipelines.compile(attentionTiled, { types, tunables });
+      }
+    }
+  }
+  device.close();
+});
 
 describe("what doesn't fit together", () => {
   const gpu = useDevice();
