@@ -179,14 +179,15 @@ describe("row 7: odd names", () => {
 });
 
 describe("row 8: bombs end within a second", () => {
-  /** The best of three: other work on the machine only ever adds to the time. */
+  /** Processor time, the best of three: on a busy machine the clock on the wall says nothing. */
   const timed = async (bytes: Uint8Array): Promise<string> => {
     let best = Number.POSITIVE_INFINITY;
     let found = "";
     for (let run = 0; run < 3 && best > 900; run++) {
-      const start = performance.now();
+      const before = process.cpuUsage();
       found = await code(bytes);
-      best = Math.min(best, performance.now() - start);
+      const { user, system } = process.cpuUsage(before);
+      best = Math.min(best, (user + system) / 1000);
     }
     expect(best).toBeLessThan(1000);
     return found;
