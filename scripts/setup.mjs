@@ -7,6 +7,7 @@
  *   --dry-run                          print what would be installed on the system, install nothing of it
  */
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +15,8 @@ import { fileURLToPath } from "node:url";
 import { aptPlan } from "./apt-driver.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+/** Written after a build: what it was made from. */
+const stamp = join(root, "dist", ".built-from");
 const cache = join(root, "node_modules", ".cache", "limn");
 const driverOnly = process.argv.includes("--driver");
 const dryRun = process.argv.includes("--dry-run");
@@ -21,11 +24,53 @@ const dryRun = process.argv.includes("--dry-run");
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) stop(1, `limn needs Node 20.19 or later, this is ${process.versions.node}`);
 
-if (!driverOnly) {
+if (!driverOnly && !isReady()) {
+  // One at a time: two fresh starts beside each other would build into one folder.
+  const unlock = lock();
   installPackages();
   build();
+  unlock();
 }
 await findAdapter();
+
+function isReady() {
+  return packagesMatch() && existsSync(stamp) && readFileSync(stamp, "utf8") === sourceState();
+}
+
+/** Waits for another set-up of this folder, if one is at work, and keeps others waiting until the returned function is called. */
+function lock() {
+  const name = createHash("sha256").update(`${process.getuid?.()} ${root}`).digest("hex").slice(0, 16);
+  const path = join(tmpdir(), `limn-setup-${name}`);
+  for (;;) {
+    try {
+      writeFileSync(path, String(process.pid), { flag: "wx" });
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") return () => undefined;
+      if (!isHeld(path)) rmSync(path, { force: true });
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    }
+  }
+  let held = true;
+  const unlock = () => {
+    if (held) rmSync(path, { force: true });
+    held = false;
+  };
+  process.on("exit", unlock);
+  return unlock;
+}
+
+/** Whether the process that wrote the lock still lives. An empty lock is one that is being written; none is needed for long. */
+function isHeld(path) {
+  try {
+    if (Date.now() - statSync(path).mtimeMs > 600_000) return false;
+    const pid = Number(readFileSync(path, "utf8"));
+    if (pid > 0) process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
 
 /** `npm ci`, unless node_modules holds the very versions of the lock file. */
 function installPackages() {
@@ -51,31 +96,38 @@ function packagesMatch() {
   });
 }
 
-/** Compiles to dist/, unless the last build was made from these very files (names, sizes, times). */
-function build() {
-  const sources = ["engine", "kernels", "model", "tokenizer", "cli", "bench"].flatMap((folder) => listFiles(folder));
-  const state = ["tsconfig.json", "tsconfig.build.json", "package-lock.json", ...sources].map((path) => {
+/** Names, sizes and times of all that the build is made from. */
+function sourceState() {
+  const state = ["tsconfig.json", "tsconfig.build.json", "package-lock.json", ...sources()].map((path) => {
     const { size, mtimeMs } = statSync(join(root, path));
     return `${path} ${size} ${mtimeMs}`;
   });
-  const stamp = join(root, "dist", ".built-from");
-  const now = state.join("\n");
+  return state.join("\n");
+}
+
+function sources() {
+  return ["engine", "kernels", "model", "tokenizer", "cli", "bench"].flatMap((folder) => listFiles(folder));
+}
+
+/** Compiles to dist/, unless the last build was made from these very files. */
+function build() {
+  const now = sourceState();
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === now) return;
   say("building (tsc) ...");
   rmSync(stamp, { force: true });
-  removeOrphans(sources);
+  removeOrphans();
   const done = run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
   if (done.status !== 0) stop(1, "the build failed", done);
   writeFileSync(stamp, now);
 }
 
 /** Drops compiled files whose source is gone, so that nothing stale is ever imported. */
-function removeOrphans(sources) {
+function removeOrphans() {
   if (!existsSync(join(root, "dist"))) return;
-  const known = new Set(sources.map((path) => path.replace(/\.ts$/, "")));
+  const known = new Set(sources().map((path) => path.replace(/\.ts$/, "")));
   for (const path of listFiles("dist")) {
     const source = path.slice("dist/".length).replace(/(\.d\.ts|\.js)(\.map)?$/, "");
-    if (/\.(js|d\.ts)(\.map)?$/.test(path) && !known.has(source)) rmSync(join(root, path));
+    if (/\.(js|d\.ts)(\.map)?$/.test(path) && !known.has(source)) rmSync(join(root, path), { force: true });
   }
 }
 
@@ -89,9 +141,9 @@ function listFiles(folder) {
 
 /** Makes sure that Dawn finds an adapter; on Debian and Ubuntu, as root, by installing Mesa's software driver. Exit 5 if not. */
 async function findAdapter() {
-  const stamp = join(cache, "adapter");
+  const known = join(cache, "adapter");
   const now = JSON.stringify(driverFiles());
-  if (!dryRun && existsSync(stamp) && readFileSync(stamp, "utf8") === now) return;
+  if (!dryRun && existsSync(known) && readFileSync(known, "utf8") === now) return;
   const { thisSystem } = await import("../dist/cli/node-gpu.js");
   const system = thisSystem();
   let found = probe();
@@ -120,7 +172,7 @@ async function findAdapter() {
   }
   if (found.software) say(`no GPU found, the CPU does the work: ${found.name}`);
   mkdirSync(cache, { recursive: true });
-  writeFileSync(stamp, JSON.stringify(driverFiles()));
+  writeFileSync(known, JSON.stringify(driverFiles()));
 }
 
 /** Whatever changes when drivers come and go: the loader's folders, its variables, Dawn's and Node's versions. */
