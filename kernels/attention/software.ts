@@ -83,7 +83,7 @@ export const attentionSoftware = defineKernel({
       var total = vec2f();
       for (var key = 0u; key < end; key += KEYS) {
         var key_row: array<u32, KEY_BLOCKS>;
-        var scores = array<Scores, KEY_BLOCKS>();
+        var scores = array<Scores, KEY_BLOCKS>();                    // spelt out: Dawn (webgpu 0.6.2) clears a bare var only once
         for (var b = 0u; b < KEY_BLOCKS; b++) {
           key_row[b] = sample * uniforms.keys + min(key + LANES * b + lane, uniforms.keys - 1u);
         }

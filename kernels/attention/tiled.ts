@@ -49,7 +49,7 @@ export const attentionTiled = defineKernel({
       var total = vec4f();                                           // of this lane's keys only
       var sums: array<array<vec4f, COLUMNS>, 4>;                     // [query][column]
       for (var key = 0u; key < end; key += KEYS) {
-        var scores = array<vec4f, 4>();                                // [query][key]
+        var scores = array<vec4f, 4>();                              // [query][key]; Dawn (webgpu 0.6.2) clears a bare var only once
         for (var c = 0u; c < dims; c += STEP) {
           workgroupBarrier();
           for (var i = local; i < STEP * QUERIES; i += WORKGROUP_SIZE) {

@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var total = vec2f();
   for (var key = 0u; key < end; key += KEYS) {
     var key_row: array<u32, KEY_BLOCKS>;
-    var scores = array<Scores, KEY_BLOCKS>();
+    var scores = array<Scores, KEY_BLOCKS>();                    // spelt out: Dawn (webgpu 0.6.2) clears a bare var only once
     for (var b = 0u; b < KEY_BLOCKS; b++) {
       key_row[b] = sample * uniforms.keys + min(key + LANES * b + lane, uniforms.keys - 1u);
     }
