@@ -1,6 +1,6 @@
 /** @file `limn doctor`: what was found on this machine, and the proof that it computes: one matrix product, checked on the CPU. */
 import { readFileSync } from "node:fs";
-import { type Device, DeviceError } from "../../engine/index.ts";
+import { type Device, DeviceError, matrixFeature } from "../../engine/index.ts";
 import { matmul } from "../../kernels/index.ts";
 import { openDevice } from "../device.ts";
 import { type ListedAdapter, listAdapters, thisSystem } from "../node-gpu.ts";
@@ -49,6 +49,7 @@ function reportDevice(device: Device, adapter: string, software: boolean) {
     f16: device.features.has("shader-f16"),
     subgroups: device.features.has("subgroups"),
     subgroupSize: device.subgroupSize,
+    subgroupMatrices: device.features.has(matrixFeature),
     features: [...device.features],
     limits: Object.fromEntries(shownLimits.map((name) => [name, device.limits[name]])),
   };
@@ -63,7 +64,7 @@ function describeDevice(found: Found): string {
   return [
     `chosen     ${found.adapter}${found.software ? " (computes on the CPU)" : ""}`,
     `tier       ${found.tier}, stores ${found.storage}`,
-    `features   f16 ${found.f16 ? "yes" : "no"}, subgroups ${subgroups}`,
+    `features   f16 ${found.f16 ? "yes" : "no"}, subgroups ${subgroups}, subgroup matrices ${found.subgroupMatrices ? "yes" : "no"}`,
     ...Object.entries(found.limits).map(
       ([name, value], index) => `${index === 0 ? "limits" : ""}`.padEnd(11) + `${name} ${value}`,
     ),
