@@ -23,6 +23,7 @@ import {
 import type { Grid } from "./shape.ts";
 import { elementCount, Tensor } from "./tensor.ts";
 import { detectTier, expectTier, matrixFeature, type Precision, storageFor, type Tier } from "./tier.ts";
+import { waitFor } from "./wait.ts";
 
 export interface DeviceOptions {
   /** Use this adapter; else the GPU object's high-performance one. */
@@ -294,7 +295,7 @@ export class Device {
   /** Waits until the GPU has done all submitted work. Throws when the device has failed. */
   async idle(): Promise<void> {
     this.flush();
-    await this.gpu.queue.onSubmittedWorkDone();
+    await waitFor(this.gpu.queue.onSubmittedWorkDone());
     this.check();
   }
 
@@ -317,7 +318,7 @@ export class Device {
       const encoder = this.gpu.createCommandEncoder();
       encoder.copyBufferToBuffer(tensor.buffer.gpu, tensor.offset, staging, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);
-      await staging.mapAsync(1);
+      await waitFor(staging.mapAsync(1));
       this.check();
       return staging.getMappedRange().slice(0, tensor.bytes);
     } catch (cause) {

@@ -2,6 +2,7 @@
 
 import { bufferUsage } from "./pool.ts";
 import { type Command, encodeCommands, isCopy } from "./recorder.ts";
+import { waitFor } from "./wait.ts";
 
 export interface Timing {
   readonly kernel: string;
@@ -60,7 +61,7 @@ export class Profiler {
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
     this.#device.queue.submit([encoder.finish()]);
     this.#pending.push(
-      staging.mapAsync(1).then(() => {
+      waitFor(staging.mapAsync(1)).then(() => {
         const stamps = new BigInt64Array(staging.getMappedRange().slice(0));
         for (const resource of [staging, resolved, querySet]) resource.destroy();
         return names.map((kernel, i) => ({ kernel, nanoseconds: Number(stamps[2 * i + 1]! - stamps[2 * i]!) }));
