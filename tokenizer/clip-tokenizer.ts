@@ -30,7 +30,7 @@ export class ClipTokenizer {
    * @throws PromptTooLongError above 64 KiB of UTF-8.
    */
   encode(text: string): number[] {
-    checkLength(text);
+    checkPromptLength(text);
     return encodePieces(splitPieces(clean(text)), vocabulary());
   }
 
@@ -67,7 +67,8 @@ export class ClipTokenizer {
   }
 }
 
-function checkLength(text: string): void {
+/** @throws PromptTooLongError above 64 KiB of UTF-8. */
+export function checkPromptLength(text: string): void {
   // UTF-8 has at least as many bytes as the string has units, so a huge string is refused without encoding it.
   const bytes = text.length > maxPromptBytes ? text.length : new TextEncoder().encode(text).length;
   if (bytes > maxPromptBytes) {

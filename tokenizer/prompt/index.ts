@@ -1,0 +1,10 @@
+export { isBreak, maxDepth, parseAttention, type WeightedText } from "./attention.ts";
+export { type Chunk, type ChunkOptions, chunkLength, chunkPrompt, type Emphasis, type PlacedEmbedding } from "./chunks.ts";
+export { removeComments } from "./comments.ts";
+export { type PromptPart, splitParts } from "./composition.ts";
+export { type EmbeddingLookup, type EmbeddingMatch, type EmbeddingName, embeddingLookup, maxVectors } from "./embeddings.ts";
+export { type ChunkCache, type PartAtStep, type PlannedPart, type PlanOptions, type PromptPlan, planPrompt } from "./plan.ts";
+export { PromptError } from "./prompt-error.ts";
+export { type PromptRow, promptRow } from "./row.ts";
+export { entryAt, promptSchedule, type ScheduleEntry, type ScheduleOptions } from "./schedule.ts";
+export { type LoraTag, loraTags, maxLoras, type PromptTag, removeTags } from "./tags.ts";

@@ -1,0 +1,108 @@
+/**
+ * @file Tags of extra networks, `<lora:name:0.8>`. Syntax of AUTOMATIC1111's web UI 1.10, modules/extra_networks.py and
+ * extensions-builtin/Lora/extra_networks_lora.py; what that would pass on to the file system is refused here.
+ */
+import { word } from "./characters.ts";
+import { PromptError, quoted } from "./prompt-error.ts";
+
+/** `<kind:argument:argument>`. */
+export interface PromptTag {
+  readonly kind: string;
+  readonly arguments: readonly string[];
+}
+
+/** A LoRA that the prompt asks for. The name is one to look up in a listing, never a path. */
+export interface LoraTag {
+  readonly name: string;
+  /** Strength in the text encoder and in the U-Net. */
+  readonly textEncoder: number;
+  readonly unet: number;
+  /** Rank to cut it to. */
+  readonly rank?: number;
+}
+
+/** Most LoRAs in one prompt. */
+export const maxLoras = 16;
+/** Strengths are -10 to 10. */
+const maxStrength = 10;
+
+const head = new RegExp(`<([${word}]+):`, "gu");
+
+/** The prompt without its tags (the blanks around them stay), and the tags in their order. Linear time; any string is valid. */
+export function removeTags(prompt: string): { readonly text: string; readonly tags: readonly PromptTag[] } {
+  const tags: PromptTag[] = [];
+  let text = "";
+  let rest = 0;
+  head.lastIndex = 0;
+  for (let match = head.exec(prompt); match; match = head.exec(prompt)) {
+    const start = head.lastIndex;
+    const end = prompt.indexOf(">", start);
+    if (end < 0) break;
+    if (end === start) continue;
+    tags.push({ kind: match[1]!, arguments: prompt.slice(start, end).split(":") });
+    text += prompt.slice(rest, match.index);
+    rest = end + 1;
+    head.lastIndex = rest;
+  }
+  return { text: text + prompt.slice(rest), tags };
+}
+
+/**
+ * The LoRAs of `lora` and `lyco` tags. `<lora:name:te:unet:rank>`, the last three also as `te=`, `unet=`, `dyn=`; strengths are 1 if not given, the
+ * U-Net's is the text encoder's. Strengths of one named twice are added.
+ * @throws PromptError INVALID_PROMPT_TAG for a name with a path separator, NUL or leading ~, a strength that is no number of -10..10, more than 16 LoRAs.
+ */
+export function loraTags(tags: readonly PromptTag[]): LoraTag[] {
+  const byName = new Map<string, LoraTag>();
+  for (const { kind, arguments: list } of tags) {
+    if (kind !== "lora" && kind !== "lyco") continue;
+    const tag = loraTag(list);
+    const before = byName.get(tag.name);
+    byName.set(tag.name, before ? added(before, tag) : tag);
+    if (byName.size > maxLoras) throw refused(`it names more than ${maxLoras} LoRAs`, "leave some out");
+  }
+  return [...byName.values()];
+}
+
+function loraTag([name = "", ...rest]: readonly string[]): LoraTag {
+  if (name === "" || /^~|[/\\\0]/.test(name)) {
+    throw refused(
+      `${quoted(name)} is a path, not the name of a LoRA`,
+      "write the file's name without folder and ending, as in <lora:name:0.8>",
+    );
+  }
+  const positional: string[] = [];
+  const named = new Map<string, string>();
+  for (const one of rest) {
+    const [key = "", value, ...more] = one.split("=");
+    if (value !== undefined && more.length === 0) named.set(key, value);
+    else positional.push(one);
+  }
+  const textEncoder = strength(name, named.get("te") ?? positional[0] ?? "1");
+  const unet = strength(name, named.get("unet") ?? positional[1] ?? String(textEncoder));
+  const rank = named.get("dyn") ?? positional[2];
+  return { name, textEncoder, unet, ...(rank === undefined ? {} : { rank: wholeRank(name, rank) }) };
+}
+
+function added(one: LoraTag, other: LoraTag): LoraTag {
+  return { ...one, ...other, textEncoder: one.textEncoder + other.textEncoder, unet: one.unet + other.unet };
+}
+
+function strength(name: string, text: string): number {
+  const value = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*$/i.test(text) ? Number(text) : Number.NaN;
+  if (Math.abs(value) <= maxStrength) return value;
+  throw refused(
+    `${quoted(text)} is no strength for the LoRA ${quoted(name)}`,
+    `use a number from -${maxStrength} to ${maxStrength}; 0.8 is usual`,
+  );
+}
+
+function wholeRank(name: string, text: string): number {
+  const value = /^\s*\d+\s*$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && Number.isSafeInteger(value)) return value;
+  throw refused(`${quoted(text)} is no rank for the LoRA ${quoted(name)}`, "use a whole number of at least 1, or leave it out");
+}
+
+function refused(fact: string, hint: string): PromptError {
+  return new PromptError("INVALID_PROMPT_TAG", `prompt: ${fact}`, hint);
+}
