@@ -18,6 +18,7 @@ import { guidanceKernel } from "./guidance.ts";
 import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
 import { matmulNaive, matmulTiled } from "./matmul/index.ts";
 import { modelInputKernel } from "./model-input.ts";
+import { rescaledGuidanceKernel } from "./rescaled-guidance.ts";
 import { scaleNaive, scaleVec4 } from "./scale.ts";
 import { toPixelsKernel } from "./to-pixels.ts";
 
@@ -56,6 +57,7 @@ export const allKernels: readonly KernelDefinition[] = [
   matmulNaive,
   matmulTiled,
   modelInputKernel,
+  rescaledGuidanceKernel,
   scaleNaive,
   scaleVec4,
   toPixelsKernel,

@@ -16,6 +16,7 @@ export { guidance } from "./guidance.ts";
 export { layerNorm } from "./layer-norm/index.ts";
 export { type MatmulOptions, matmul } from "./matmul/index.ts";
 export { type ModelInputOptions, modelInput } from "./model-input.ts";
+export { rescaledGuidance } from "./rescaled-guidance.ts";
 export { scale } from "./scale.ts";
 export type { Activation } from "./snippets.ts";
 export { toPixels } from "./to-pixels.ts";

@@ -1,9 +1,9 @@
 /** @file The denoiser that samplers ask: U-Net, classifier-free guidance and parameterisation as one function of (x, sigma). */
 import type { Capture, Device, Tensor } from "../engine/index.ts";
-import { cast, combine, countNonFinite, guidance, modelInput } from "../kernels/index.ts";
+import { cast, combine, countNonFinite, guidance, modelInput, rescaledGuidance } from "../kernels/index.ts";
 import type { Prediction } from "./checkpoint/config.ts";
-import { denoisedFrom, epsFrom, inputScale } from "./parameterisation.ts";
-import type { Denoiser, NoiseSchedule } from "./sampling/index.ts";
+import { denoisedFrom, epsFrom, inputScale, x0From } from "./parameterisation.ts";
+import type { BothDenoised, Denoiser, NoiseLevel, NoiseSchedule } from "./sampling/index.ts";
 import { timestepEmbedding } from "./unet/timestep-embedding.ts";
 import type { Conditioning, UNet } from "./unet/unet.ts";
 
@@ -29,6 +29,10 @@ export interface DenoiserOptions {
 export class UNetDenoiser implements Denoiser {
   /** CFG scale (Ho & Salimans 2022): D = D_negative + guidance (D_prompt - D_negative). */
   guidance = 1;
+  /** 0..1: how far the guided output gets the spread of the prompt's own (Lin et al. 2024; diffusers' guidance_rescale). */
+  guidanceRescale = 0;
+  /** Tell the U-Net the nearest whole timestep of a sigma, as ComfyUI does. */
+  wholeTimesteps = false;
   /** SDXL's vector [copies, adm], to be written before the first step; undefined for other families. */
   readonly vector: Tensor | undefined;
   readonly prepared: Capture<Conditioning>;
@@ -38,7 +42,8 @@ export class UNetDenoiser implements Denoiser {
   readonly #copies: number;
   readonly #input: Tensor;
   readonly #time: Tensor;
-  #result: Tensor | undefined;
+  /** Of the last call. */
+  readonly #results: Tensor[] = [];
 
   constructor(options: DenoiserOptions) {
     const { unet, context, height, width, nonFinite } = options;
@@ -70,19 +75,26 @@ export class UNetDenoiser implements Denoiser {
   }
 
   denoise(x: Tensor, sigma: number): Tensor {
-    const { prediction, schedule } = this.#options;
-    const [ofX, ofOutput] = denoisedFrom(prediction, sigma);
-    return this.#predict(x, inputScale(sigma), schedule.sigmaToTimestep(sigma), ofX, ofOutput);
+    return this.denoiseBoth(x, sigma, false).guided;
   }
 
-  eps(x: Tensor, timestep: number): Tensor {
+  denoiseBoth(x: Tensor, sigma: number, both = true): BothDenoised {
     const { prediction, schedule } = this.#options;
-    const [ofX, ofOutput] = epsFrom(prediction, schedule.alphaBar[timestep]!);
-    return this.#predict(x, 1, timestep, ofX, ofOutput);
+    const timestep = schedule.sigmaToTimestep(sigma);
+    const told = this.wholeTimesteps ? Math.round(timestep) : timestep;
+    return this.#predict(x, inputScale(sigma), told, denoisedFrom(prediction, sigma), both);
+  }
+
+  eps(x: Tensor, { timestep, alphaBar }: NoiseLevel): Tensor {
+    return this.#predict(x, 1, timestep, epsFrom(this.#options.prediction, alphaBar)).guided;
+  }
+
+  x0(x: Tensor, { timestep, alphaBar }: NoiseLevel): Tensor {
+    return this.#predict(x, 1, timestep, x0From(this.#options.prediction, alphaBar)).guided;
   }
 
   free(): void {
-    this.#result?.free();
+    for (const tensor of this.#results.splice(0)) tensor.free();
     this.#input.free();
     this.#time.free();
     this.vector?.free();
@@ -90,8 +102,11 @@ export class UNetDenoiser implements Denoiser {
     this.prepared.dispose();
   }
 
-  /** ofX x + ofOutput out, where out is the guided output of the U-Net for the input `scale` x at `timestep`. x [1, H, W, 4] f32. */
-  #predict(x: Tensor, scale: number, timestep: number, ofX: number, ofOutput: number): Tensor {
+  /**
+   * ofX x + ofOutput out, where out is the guided output of the U-Net for the input `scale` x at `timestep`, and with `both` the
+   * same of the negative prompt's output. x [1, H, W, 4] f32.
+   */
+  #predict(x: Tensor, scale: number, timestep: number, [ofX, ofOutput]: readonly [number, number], both = false): BothDenoised {
     const copies = this.#copies;
     this.#device.write(
       this.#time,
@@ -99,15 +114,26 @@ export class UNetDenoiser implements Denoiser {
     );
     modelInput(x, { factor: scale, copies, into: this.#input });
     this.step.run();
-    this.#result?.free();
-    this.#result = this.#device.scope(() => {
+    for (const tensor of this.#results.splice(0)) tensor.free();
+    const results = this.#device.scope(() => {
       const out = this.step.result; //                                             [copies, H, W, 4]
-      const guided = copies === 2 ? guidance(out, this.guidance) : cast(out, "f32"); // [1, H, W, 4]
-      return combine([
-        [ofX, x],
-        [ofOutput, guided],
-      ]);
+      const outputs = copies === 1 ? [cast(out, "f32")] : [this.#guided(out), ...(both ? [guidance(out, 0)] : [])];
+      return outputs.map(
+        (
+          output, //                                            [1, H, W, 4]
+        ) =>
+          combine([
+            [ofX, x],
+            [ofOutput, output],
+          ]),
+      );
     });
-    return this.#result;
+    this.#results.push(...results);
+    return { guided: results[0]!, negative: results[1] ?? results[0]! };
+  }
+
+  #guided(out: Tensor): Tensor {
+    if (this.guidanceRescale === 0) return guidance(out, this.guidance);
+    return rescaledGuidance(out, this.guidance, this.guidanceRescale);
   }
 }

@@ -22,3 +22,9 @@ export function denoisedFrom(prediction: Prediction, sigma: number): Coefficient
 export function epsFrom(prediction: Prediction, alphaBar: number): Coefficients {
   return prediction === "eps" ? [0, 1] : [Math.sqrt(1 - alphaBar), Math.sqrt(alphaBar)];
 }
+
+/** x0 of a VP-space x: x = sqrt(alphaBar) x0 + sqrt(1 - alphaBar) eps. With v it holds down to alphaBar = 0. */
+export function x0From(prediction: Prediction, alphaBar: number): Coefficients {
+  if (prediction === "eps") return [1 / Math.sqrt(alphaBar), -Math.sqrt((1 - alphaBar) / alphaBar)];
+  return [Math.sqrt(alphaBar), -Math.sqrt(1 - alphaBar)];
+}

@@ -1,20 +1,40 @@
 /** @file Noise schedules, seeds and samplers. */
 
+export {
+  type Compatibility,
+  type CompatibilityRules,
+  compatibilities,
+  type NoiseSource,
+  ownRules,
+  rulesOf,
+} from "./compatibility.ts";
 export { LatentNoise, type LatentShape } from "./latent-noise.ts";
 export { editDistance, nearestName } from "./nearest-name.ts";
 export { alphaBarToSigma, NoiseSchedule, type NoiseScheduleConfig } from "./noise-schedule.ts";
+export type { PlanOptions, SamplingNames } from "./plan-options.ts";
 export type { Generator } from "./rng/generator.ts";
 export { PhiloxGenerator } from "./rng/philox.ts";
 export { TorchCpuGenerator } from "./rng/torch-cpu.ts";
-export type { Denoiser, Run, SamplerStep, Sampling, SigmaRun, SigmaSampler, TimestepRun, TimestepSampler } from "./sampler.ts";
+export type {
+  BothDenoised,
+  Churn,
+  Denoiser,
+  DrawNoise,
+  NoiseLevel,
+  Run,
+  SamplerStep,
+  Sampling,
+  SigmaRun,
+  SigmaSampler,
+  TimestepRun,
+  TimestepSampler,
+} from "./sampler.ts";
 export { type SamplerEntry, type SigmaSamplerEntry, samplers, type TimestepSamplerEntry } from "./sampler-table.ts";
 export {
-  type PlanOptions,
   planSampling,
   resolveSampler,
   resolveSampling,
   type SamplingChoice,
-  type SamplingNames,
   type SamplingPlan,
 } from "./sampling-plan.ts";
 export { resolveSchedule, type ScheduleEntry, schedules } from "./schedule-table.ts";

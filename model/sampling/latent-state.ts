@@ -2,19 +2,29 @@
 
 import type { Tensor } from "../../engine/index.ts";
 import { combine, type Term } from "../../kernels/combine.ts";
-import type { Run } from "./sampler.ts";
+import type { DrawNoise, Run } from "./sampler.ts";
+
+/** Fresh noise at the end of a step: its standard deviation, and the sigmas that the step goes between. */
+export interface FreshNoise {
+  readonly scale: number;
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Owns its tensors until `finish` hands out the latent; `free` gives back the rest and may be called at any time. */
 export class LatentState {
   #latent: Tensor;
   #finished = false;
   #trialLatent: Tensor | undefined;
+  #base: Tensor | undefined;
   readonly #history: Tensor[] = [];
-  readonly #drawNoise: () => Tensor;
+  readonly #drawNoise: DrawNoise;
+  readonly #noiseScale: number;
 
-  constructor({ x, noise }: Pick<Run<never>, "x" | "noise">) {
+  constructor({ x, noise, noiseScale = 1 }: Pick<Run<never>, "x" | "noise" | "noiseScale">) {
     this.#latent = x;
     this.#drawNoise = noise;
+    this.#noiseScale = noiseScale;
   }
 
   get x(): Tensor {
@@ -26,30 +36,49 @@ export class LatentState {
     return this.#history;
   }
 
+  /** A second latent that lives from step to step, set by `keepBase`. */
+  get base(): Tensor | undefined {
+    return this.#base;
+  }
+
   /** x becomes the sum of `terms`, plus fresh noise where its scale is positive: one launch. Ends the trial latent. */
-  advance(terms: readonly Term[], noiseScale = 0): void {
-    const noise = noiseScale > 0 ? this.#drawNoise() : undefined;
-    try {
-      const next = combine(noise === undefined ? terms : [...terms, [noiseScale, noise]]);
-      this.#latent.free();
-      this.#latent = next;
-    } finally {
-      noise?.free();
-    }
+  advance(terms: readonly Term[], noise?: FreshNoise): void {
+    const next = this.#combine(terms, noise);
+    this.#latent.free();
+    this.#latent = next;
     this.#endTrial();
   }
 
-  /** A latent to ask the denoiser about within this step; freed by the next `advance`. */
-  trial(terms: readonly Term[]): Tensor {
+  /** A latent to ask the denoiser about within this step; freed by the next `advance` or `trial`. */
+  trial(terms: readonly Term[], noise?: FreshNoise): Tensor {
+    const next = this.#combine(terms, noise);
     this.#endTrial();
-    this.#trialLatent = combine(terms);
-    return this.#trialLatent;
+    this.#trialLatent = next;
+    return next;
   }
 
   /** Keeps the sum of `terms` for later steps, and the newest `limit` such sums in all. */
   remember(terms: readonly Term[], limit: number): void {
     this.#history.unshift(combine(terms));
+    this.forget(limit);
+  }
+
+  /** Keeps the newest `limit` sums only. */
+  forget(limit: number): void {
     while (this.#history.length > limit) this.#history.pop()!.free();
+  }
+
+  /** The base becomes the sum of `terms`. */
+  keepBase(terms: readonly Term[]): Tensor {
+    const next = combine(terms);
+    this.#base?.free();
+    this.#base = next;
+    return next;
+  }
+
+  /** A draw that is not used: it moves the generator on, as in the original. */
+  dropNoise(from: number, to: number): void {
+    this.#drawNoise(from, to).free();
   }
 
   /** Hands the latent over to the caller. */
@@ -60,9 +89,21 @@ export class LatentState {
 
   free(): void {
     this.#endTrial();
-    for (const tensor of this.#history.splice(0)) tensor.free();
+    this.forget(0);
+    this.#base?.free();
+    this.#base = undefined;
     if (!this.#finished) this.#latent.free();
     this.#finished = true;
+  }
+
+  #combine(terms: readonly Term[], noise: FreshNoise | undefined): Tensor {
+    if (noise === undefined || !(noise.scale > 0)) return combine(terms);
+    const drawn = this.#drawNoise(noise.from, noise.to);
+    try {
+      return combine([...terms, [noise.scale * this.#noiseScale, drawn]]);
+    } finally {
+      drawn.free();
+    }
   }
 
   #endTrial(): void {

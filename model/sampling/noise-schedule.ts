@@ -14,7 +14,15 @@ export interface NoiseScheduleConfig {
   readonly linearStart?: number;
   readonly linearEnd?: number;
   readonly timesteps?: number;
+  /**
+   * Shifts and scales sqrt(alphaBar) so that the last timestep is pure noise (Lin et al. 2024, Alg. 1): alphaBar there is 0. Its sigma,
+   * which would be infinite, is the one that A1111 and ComfyUI give it.
+   */
+  readonly zeroTerminalSnr?: boolean;
 }
+
+/** alphaBar that k-space samplers see at zero terminal SNR. */
+const NEARLY_ZERO = 4.8973451890853435e-8;
 
 export class NoiseSchedule {
   /** Number of training timesteps T. */
@@ -25,7 +33,7 @@ export class NoiseSchedule {
   readonly sigmas: Float32Array;
   readonly #logSigmas: Float64Array;
 
-  constructor({ linearStart = 0.00085, linearEnd = 0.012, timesteps = 1000 }: NoiseScheduleConfig = {}) {
+  constructor({ linearStart = 0.00085, linearEnd = 0.012, timesteps = 1000, zeroTerminalSnr = false }: NoiseScheduleConfig = {}) {
     if (!(linearStart > 0 && linearEnd >= linearStart && linearEnd < 1 && Number.isInteger(timesteps) && timesteps >= 2)) {
       throw new UsageError(
         "INVALID_NOISE_SCHEDULE",
@@ -40,9 +48,11 @@ export class NoiseSchedule {
     let product = 1;
     for (const [t, root] of linspace(Math.sqrt(linearStart), Math.sqrt(linearEnd), timesteps).entries()) {
       product *= 1 - root * root;
-      const alphaBar = Math.fround(product);
-      this.alphaBar[t] = alphaBar;
-      this.sigmas[t] = alphaBarToSigma(alphaBar);
+      this.alphaBar[t] = product;
+    }
+    if (zeroTerminalSnr) shiftToZero(this.alphaBar);
+    for (let t = 0; t < timesteps; t++) {
+      this.sigmas[t] = alphaBarToSigma(Math.max(this.alphaBar[t]!, NEARLY_ZERO));
       this.#logSigmas[t] = Math.log(this.sigmas[t]!);
     }
   }
@@ -82,6 +92,18 @@ export class NoiseSchedule {
 /** sigma of a VP noise level. */
 export function alphaBarToSigma(alphaBar: number): number {
   return Math.sqrt((1 - alphaBar) / alphaBar);
+}
+
+/** alphaBar of a sigma: inverse of {@link alphaBarToSigma}. */
+export function sigmaToAlphaBar(sigma: number): number {
+  return 1 / (sigma ** 2 + 1);
+}
+
+/** In place: sqrt(alphaBar) keeps its first value and ends at 0. */
+function shiftToZero(alphaBar: Float32Array): void {
+  const roots = Float64Array.from(alphaBar, Math.sqrt);
+  const [first, last] = [roots[0]!, roots.at(-1)!];
+  for (const [t, root] of roots.entries()) alphaBar[t] = ((root - last) * (first / (first - last))) ** 2;
 }
 
 /** `count` evenly spaced values from `first` to `last`, both included; a count of 1 gives `first`. */

@@ -1,17 +1,22 @@
 /** @file From what a user asks for (names, steps, eta) to a run: which sampler, on which noise levels. */
 
 import { UsageError } from "../../engine/errors.ts";
+import { rulesOf } from "./compatibility.ts";
 import type { NoiseSchedule } from "./noise-schedule.ts";
-import type { Run, Sampling } from "./sampler.ts";
-import { type SamplerEntry, samplers } from "./sampler-table.ts";
-import { findByName, normalName, resolveSchedule, type ScheduleEntry, schedules, unknownName } from "./schedule-table.ts";
-
-export interface SamplingNames {
-  /** A sampler's name, alias or A1111 label, which may end in a schedule's: "euler_a", "DPM++ 2M Karras". Default dpmpp_2m. */
-  readonly sampler?: string | undefined;
-  /** A schedule's name, alias or A1111 label; goes before one in the sampler's label. Default: what the sampler implies. */
-  readonly schedule?: string | undefined;
-}
+import { checkPlanOptions, type PlanOptions, type SamplingNames } from "./plan-options.ts";
+import type { Denoiser, Run, Sampling } from "./sampler.ts";
+import { type SamplerEntry, type SigmaSamplerEntry, samplers } from "./sampler-table.ts";
+import {
+  findByName,
+  normalName,
+  resolveSchedule,
+  type ScheduleEntry,
+  schedules as scheduleTable,
+  unknownName,
+  variantOf,
+} from "./schedule-table.ts";
+import * as schedules from "./schedules.ts";
+import { transitionSigmas } from "./transitions.ts";
 
 export interface SamplingChoice {
   readonly sampler: SamplerEntry;
@@ -25,9 +30,15 @@ export interface SamplingChoice {
 export function resolveSampling({ sampler: samplerName = "dpmpp_2m", schedule: scheduleName }: SamplingNames): SamplingChoice {
   const named = resolveSampler(samplerName);
   const { sampler } = named;
-  const asked = scheduleName === undefined ? named.schedule : resolveSchedule(scheduleName);
-  if (sampler.space === "timestep") return { sampler, schedule: undefined, scheduleIgnored: asked !== undefined };
-  return { sampler, schedule: asked ?? resolveSchedule(sampler.schedule), scheduleIgnored: false };
+  const automatic = scheduleName !== undefined && normalName(scheduleName) === "automatic";
+  const asked = automatic ? undefined : scheduleName === undefined ? named.schedule : resolveSchedule(scheduleName);
+  if (sampler.space === "timestep" || sampler.takesNoSchedule)
+    return { sampler, schedule: undefined, scheduleIgnored: asked !== undefined };
+  return {
+    sampler,
+    schedule: asked ?? (sampler.ownSigmas ? undefined : resolveSchedule(sampler.schedule)),
+    scheduleIgnored: false,
+  };
 }
 
 /** A sampler, and the schedule if the name is a label that ends in one. @throws UsageError UNKNOWN_SAMPLER */
@@ -35,7 +46,7 @@ export function resolveSampler(name: string): { sampler: SamplerEntry; schedule:
   const whole = findByName(samplers, name);
   if (whole !== undefined) return { sampler: whole, schedule: undefined };
   const wanted = normalName(name);
-  for (const schedule of schedules) {
+  for (const schedule of scheduleTable) {
     for (const ending of [schedule.name, ...schedule.aliases, normalName(schedule.label)].map((spelling) => `_${spelling}`)) {
       const sampler = wanted.endsWith(ending) ? findByName(samplers, wanted.slice(0, -ending.length)) : undefined;
       if (sampler !== undefined) return { sampler, schedule };
@@ -46,47 +57,92 @@ export function resolveSampler(name: string): { sampler: SamplerEntry; schedule:
 
 export interface SamplingPlan {
   readonly choice: SamplingChoice;
-  /** How many latents the run yields (plms: one more than there are steps; the schedule ddim may add some). */
+  /** The noise levels, in k-space's sigmas. */
+  readonly sigmas: readonly number[];
+  /**
+   * How many latents the run yields (plms: one more than there are steps; the schedule ddim may add some). `dpm_adaptive` finds out
+   * itself, and this is what was asked for.
+   */
   readonly yields: number;
   /** txt2img starts at unit noise times this: the largest sigma in k-space, 1 in VP space. */
   readonly initialNoiseScale: number;
+  /** The sampler's noise must come from a Brownian path over these sigmas ({@link LatentNoise.between}). */
+  readonly brownian: { readonly sigmaMin: number; readonly sigmaMax: number } | undefined;
+  /** CFG++: the denoiser must know the negative prompt at any guidance. */
+  readonly needsNegative: boolean;
+  /** What the guidance is to be multiplied by: 1, but for CFG++ in A1111's DDIM. */
+  readonly guidanceFactor: number;
+  /** The denoiser is to tell the model whole timesteps. */
+  readonly wholeTimesteps: boolean;
   /** Starts the run; it owns x. */
-  run(parts: Omit<Run<"denoise" | "eps">, "eta">): Sampling;
+  run(parts: Omit<Run<keyof Denoiser>, "eta" | "noiseScale">): Sampling;
 }
 
-export interface PlanOptions extends SamplingNames {
-  readonly steps: number;
-  /** 0..1; default: the sampler's own. */
-  readonly eta?: number | undefined;
-}
-
-/** @throws UsageError INVALID_STEPS, INVALID_ETA, UNKNOWN_SAMPLER, UNKNOWN_SCHEDULE */
-export function planSampling(noise: NoiseSchedule, { steps, eta, ...names }: PlanOptions): SamplingPlan {
-  if (!Number.isInteger(steps) || steps < 1 || steps > noise.timesteps) {
-    throw new UsageError("INVALID_STEPS", `steps: ${steps} is not a whole number from 1 to ${noise.timesteps}`, {
-      hint: "20 to 50 is usual",
-      context: { steps },
-    });
-  }
-  if (eta !== undefined && !(eta >= 0 && eta <= 1)) {
-    throw new UsageError("INVALID_ETA", `eta: ${eta} is not within 0 and 1`, {
-      hint: "0 adds no noise, 1 as much as DDPM",
-      context: { eta },
-    });
-  }
-  const choice = resolveSampling(names);
-  const { sampler, schedule } = choice;
-  const share = eta ?? sampler.eta;
-  if (sampler.space === "timestep") {
-    const transitions = sampler.transitions(noise, steps);
-    const yields = transitions.length + (sampler.name === "plms" && transitions.length > 1 ? 1 : 0);
-    return { choice, yields, initialNoiseScale: 1, run: (parts) => sampler.sample({ ...parts, transitions, eta: share }) };
-  }
-  const sigmas = (schedule ?? resolveSchedule(sampler.schedule)).sigmas(noise, steps);
-  return {
+/** @throws UsageError those of checkPlanOptions, UNKNOWN_SAMPLER, UNKNOWN_SCHEDULE, SIGMAS_NOT_TAKEN */
+export function planSampling(noise: NoiseSchedule, options: PlanOptions): SamplingPlan {
+  checkPlanOptions(noise, options);
+  const choice = resolveSampling(options);
+  const { sampler } = choice;
+  const eta = options.eta ?? sampler.eta;
+  const rules = rulesOf(options.compat);
+  const common = {
     choice,
-    yields: sigmas.length - 1,
-    initialNoiseScale: sigmas[0]!,
-    run: (parts) => sampler.sample({ ...parts, sigmas, eta: share }),
+    needsNegative: sampler.cfgPlusPlus !== undefined,
+    guidanceFactor: sampler.cfgPlusPlus?.guidanceFactor ?? 1,
+    wholeTimesteps: rules.timesteps === "whole",
   };
+  if (sampler.space === "timestep") {
+    if (options.sigmas !== undefined) throw sigmasNotTaken(sampler.name);
+    const transitions = sampler.transitions(noise, options.steps, { eta, compat: options.compat });
+    return {
+      ...common,
+      sigmas: transitionSigmas(transitions),
+      yields: transitions.length + (sampler.name === "plms" && transitions.length > 1 ? 1 : 0),
+      initialNoiseScale: 1,
+      brownian: undefined,
+      run: (parts) => sampler.sample({ ...parts, transitions, eta }),
+    };
+  }
+  const sigmas = options.sigmas ?? plannedSigmas(noise, sampler, choice.schedule, options);
+  const { churn: amount = 0, churnMin: from = 0, churnMax: to = Number.POSITIVE_INFINITY, noiseScale } = options;
+  const largest = sigmas[0]!;
+  const unitVariance = sampler.unitVarianceStart || (rules.unitVarianceStart && largest >= noise.sigmaMax * (1 - 1e-5));
+  return {
+    ...common,
+    sigmas,
+    yields: sampler.yields?.(sigmas) ?? sigmas.length - 1,
+    initialNoiseScale: unitVariance ? Math.sqrt(largest ** 2 + 1) : largest,
+    brownian: sampler.brownian ? { sigmaMin: sigmas.findLast((sigma) => sigma > 0) ?? largest, sigmaMax: largest } : undefined,
+    run: (parts) => sampler.sample({ ...parts, sigmas, eta, noiseScale, churn: { amount, from, to } }),
+  };
+}
+
+/** The sigmas of the schedule, or of what the sampler implies. */
+function plannedSigmas(
+  noise: NoiseSchedule,
+  sampler: SigmaSamplerEntry,
+  entry: ScheduleEntry | undefined,
+  options: PlanOptions,
+): number[] {
+  const { compat, steps } = options;
+  const named = compat === "diffusers" && options.schedule === undefined && !sampler.takesNoSchedule ? undefined : entry;
+  const schedule =
+    (named && variantOf(named, options)) ??
+    (compat === "diffusers" && !sampler.takesNoSchedule
+      ? sampler.multistep
+        ? schedules.leadingMultistep
+        : schedules.leading
+      : sampler.ownSigmas!);
+  const discards = sampler.discardsPenultimate ?? [];
+  const usual = compat === undefined || compat === "a1111" || compat === "comfy" ? discards.includes(compat ?? "a1111") : false;
+  if (!(options.discardPenultimate ?? usual) || steps >= noise.timesteps) return schedule(noise, steps, options);
+  const sigmas = schedule(noise, steps + 1, options);
+  return [...sigmas.slice(0, -2), ...sigmas.slice(-1)];
+}
+
+function sigmasNotTaken(sampler: string): UsageError {
+  return new UsageError("SIGMAS_NOT_TAKEN", `sigmas: sampler ${sampler} has timesteps of its own`, {
+    hint: "choose a sampler that runs on sigmas, such as euler or dpmpp_2m",
+    context: { sampler },
+  });
 }

@@ -1,6 +1,7 @@
 /** @file The sigma schedules by name, with the labels of the A1111 web UI. */
 
 import { UsageError } from "../../engine/errors.ts";
+import type { Compatibility } from "./compatibility.ts";
 import { nearestName } from "./nearest-name.ts";
 import * as schedule from "./schedules.ts";
 
@@ -9,22 +10,50 @@ export interface ScheduleEntry {
   readonly label: string;
   readonly aliases: readonly string[];
   readonly sigmas: schedule.Schedule;
+  /** Where ComfyUI's of this name differs from A1111's. */
+  readonly comfy?: schedule.Schedule;
+  /** Where SDXL's differs from SD 1's, and the same in ComfyUI. */
+  readonly sdxl?: schedule.Schedule;
+  readonly sdxlComfy?: schedule.Schedule;
 }
 
 export const schedules: readonly ScheduleEntry[] = [
   { name: "discrete", label: "Uniform", aliases: ["uniform", "normal"], sigmas: schedule.discrete },
   { name: "karras", label: "Karras", aliases: [], sigmas: schedule.karras },
   { name: "exponential", label: "Exponential", aliases: [], sigmas: schedule.exponential },
+  { name: "polyexponential", label: "Polyexponential", aliases: [], sigmas: schedule.polyexponential },
   { name: "sgm_uniform", label: "SGM Uniform", aliases: [], sigmas: schedule.sgmUniform },
   { name: "simple", label: "Simple", aliases: [], sigmas: schedule.simple },
-  // A1111 runs it with rho = 1, which makes it `exponential`.
-  { name: "polyexponential", label: "Polyexponential", aliases: [], sigmas: schedule.exponential },
-  { name: "kl_optimal", label: "KL Optimal", aliases: [], sigmas: schedule.klOptimal },
-  { name: "beta", label: "Beta", aliases: [], sigmas: schedule.beta },
-  { name: "align_your_steps", label: "Align Your Steps", aliases: ["ays"], sigmas: schedule.alignYourSteps },
-  { name: "align_your_steps_sdxl", label: "Align Your Steps SDXL", aliases: ["ays_sdxl"], sigmas: schedule.alignYourStepsXl },
+  { name: "kl_optimal", label: "KL Optimal", aliases: [], sigmas: schedule.klOptimal, comfy: schedule.klOptimalComfy },
+  { name: "beta", label: "Beta", aliases: [], sigmas: schedule.beta, comfy: schedule.betaComfy },
+  {
+    name: "align_your_steps",
+    label: "Align Your Steps",
+    aliases: ["ays"],
+    sigmas: schedule.alignYourSteps,
+    comfy: schedule.alignYourStepsComfy,
+    sdxl: schedule.alignYourStepsXl,
+    sdxlComfy: schedule.alignYourStepsXlComfy,
+  },
+  {
+    name: "align_your_steps_sdxl",
+    label: "Align Your Steps SDXL",
+    aliases: ["ays_sdxl"],
+    sigmas: schedule.alignYourStepsXl,
+    comfy: schedule.alignYourStepsXlComfy,
+  },
   { name: "ddim", label: "DDIM", aliases: ["ddim_uniform"], sigmas: schedule.ddim },
+  { name: "gits", label: "GITS", aliases: [], sigmas: schedule.gits },
 ];
+
+/** The schedule of this name for a program and a family. */
+export function variantOf(
+  entry: ScheduleEntry,
+  { compat, sdxl }: { readonly compat?: Compatibility | undefined; readonly sdxl?: boolean | undefined },
+): schedule.Schedule {
+  const family = sdxl && entry.sdxl !== undefined ? { sigmas: entry.sdxl, comfy: entry.sdxlComfy } : entry;
+  return (compat === "comfy" ? family.comfy : undefined) ?? family.sigmas;
+}
 
 /** Labels and names in one spelling: "SGM Uniform" -> "sgm_uniform", "DPM++ 2M" -> "dpmpp_2m". */
 export function normalName(name: string): string {
@@ -36,7 +65,7 @@ export function normalName(name: string): string {
 }
 
 /** The entry of a table whose name, alias or label `name` is. */
-export function findByName<Entry extends Omit<ScheduleEntry, "sigmas">>(
+export function findByName<Entry extends Pick<ScheduleEntry, "name" | "label" | "aliases">>(
   entries: readonly Entry[],
   name: string,
 ): Entry | undefined {
@@ -56,7 +85,7 @@ export function unknownName(
   code: string,
   kind: string,
   name: string,
-  entries: readonly Omit<ScheduleEntry, "sigmas">[],
+  entries: readonly Pick<ScheduleEntry, "name" | "label" | "aliases">[],
 ): UsageError {
   const names = entries.map((entry) => entry.name);
   const nearest = nearestName(normalName(name), [...names, ...entries.flatMap(({ aliases }) => aliases)]);

@@ -1,12 +1,13 @@
-/** @file Steps between training timesteps, for the samplers that run in VP space (DDPM, DDIM, PLMS). */
+/** @file Steps between training timesteps, for the samplers that run in VP space (DDPM, DDIM, PLMS, LCM, TCD). */
 
-import type { NoiseSchedule } from "./noise-schedule.ts";
+import { alphaBarToSigma, linspace, type NoiseSchedule, sigmaToAlphaBar } from "./noise-schedule.ts";
+import type { NoiseLevel } from "./sampler.ts";
 
 /** One step down: the model is asked at `timestep`, the latent goes from alphaBar to nextAlphaBar. */
-export interface Transition {
-  readonly timestep: number;
-  readonly alphaBar: number;
+export interface Transition extends NoiseLevel {
   readonly nextAlphaBar: number;
+  /** Where the step goes before noise brings it back up to nextAlphaBar (TCD). */
+  readonly belowAlphaBar?: number;
 }
 
 export interface LeadingSpacing {
@@ -22,9 +23,108 @@ export interface LeadingSpacing {
  */
 export function leadingTransitions(noise: NoiseSchedule, steps: number, { offset, finalAlphaBar }: LeadingSpacing): Transition[] {
   const stride = Math.floor(noise.timesteps / steps);
+  const timesteps = Array.from({ length: steps }, (_, step) => (steps - 1 - step) * stride + offset);
+  return stridden(noise, timesteps, stride, finalAlphaBar);
+}
+
+/**
+ * diffusers' "trailing" spacing (Lin et al. 2024, table 2): from the last timestep down in even steps, rounded; each goes
+ * floor(T/steps) down, the last one to a clean latent.
+ */
+export function trailingTransitions(noise: NoiseSchedule, steps: number): Transition[] {
+  return stridden(noise, trailingTimesteps(noise, steps), Math.floor(noise.timesteps / steps), 1);
+}
+
+/** T-1 and below: round(T - i T/steps) - 1, halves to even. */
+export function trailingTimesteps({ timesteps }: NoiseSchedule, steps: number): number[] {
+  return Array.from({ length: steps }, (_, i) => roundHalfToEven(timesteps - (i * timesteps) / steps) - 1);
+}
+
+/** The nearest whole number; halves go to the even one, as in numpy. */
+export function roundHalfToEven(value: number): number {
+  const below = Math.floor(value);
+  if (value - below !== 0.5) return Math.round(value);
+  return below % 2 === 0 ? below : below + 1;
+}
+
+/**
+ * The original's spacing (CompVis, and A1111 after it): timesteps 1, 1 + stride, ..., where stride = floor(T/steps), while there are
+ * any, so there may be more than `steps`. `skipLast` leaves out the evaluation at timestep 1, as A1111 does.
+ */
+export function compvisTransitions(
+  noise: NoiseSchedule,
+  steps: number,
+  { skipLast }: { readonly skipLast: boolean },
+): Transition[] {
+  const stride = Math.floor(noise.timesteps / steps);
+  const timesteps: number[] = [];
+  for (let t = 0; t < noise.timesteps; t += stride) timesteps.unshift(Math.min(t + 1, noise.timesteps - 1));
+  const alphaBars = [...timesteps.map((t) => noise.alphaBar[t]!), noise.alphaBar[0]!];
+  const transitions = timesteps.map((timestep, i) => ({
+    timestep,
+    alphaBar: alphaBars[i]!,
+    nextAlphaBar: alphaBars[i + 1]!,
+  }));
+  return skipLast && transitions.length > 1 ? transitions.slice(0, -1) : transitions;
+}
+
+/** Timesteps that consistency models are distilled on: every 20th of SD's 1000. */
+const DISTILLED_STEPS = 50;
+
+/**
+ * diffusers' choice among the timesteps a consistency model was distilled on; the last step arrives at `finalAlphaBar`. Where eta is
+ * given, each step goes below its target first (TCD's gamma).
+ */
+export function distilledTransitions(
+  noise: NoiseSchedule,
+  steps: number,
+  { finalAlphaBar, eta }: { readonly finalAlphaBar: number; readonly eta?: number },
+): Transition[] {
+  const stride = Math.floor(noise.timesteps / DISTILLED_STEPS);
+  const timesteps = Array.from(
+    { length: steps },
+    (_, i) => (DISTILLED_STEPS - Math.floor((i * DISTILLED_STEPS) / steps)) * stride - 1,
+  );
+  return timesteps.map((timestep, i) => {
+    const next = timesteps[i + 1];
+    const below = eta === undefined ? {} : { belowAlphaBar: noise.alphaBar[Math.floor((1 - eta) * (next ?? 0))]! };
+    return {
+      timestep,
+      alphaBar: noise.alphaBar[timestep]!,
+      nextAlphaBar: next === undefined ? finalAlphaBar : noise.alphaBar[next]!,
+      ...below,
+    };
+  });
+}
+
+/**
+ * A1111's LCM: sigmas even in (fractional) timestep over the distilled ones, the model told the nearest of these; the last step
+ * arrives at a clean latent.
+ */
+export function a1111LcmTransitions(noise: NoiseSchedule, steps: number): Transition[] {
+  const stride = Math.floor(noise.timesteps / DISTILLED_STEPS);
+  const logs = Array.from({ length: DISTILLED_STEPS }, (_, i) => Math.log(noise.sigmas[(i + 1) * stride - 1]!));
+  const levels = linspace(DISTILLED_STEPS - 1, 0, steps).map((position) => {
+    const low = Math.floor(position);
+    const log = logs[low]! + (position - low) * (logs[Math.ceil(position)]! - logs[low]!);
+    const nearest = logs.reduce((best, value, i) => (Math.abs(value - log) < Math.abs(logs[best]! - log) ? i : best), 0);
+    return { timestep: (nearest + 1) * stride - 1, alphaBar: sigmaToAlphaBar(Math.exp(log)) };
+  });
+  return levels.map((level, i) => ({ ...level, nextAlphaBar: levels[i + 1]?.alphaBar ?? 1 }));
+}
+
+/** The sigmas of a list of steps, with where the last one arrives. */
+export function transitionSigmas(transitions: readonly Transition[]): number[] {
+  return [
+    ...transitions.map(({ alphaBar }) => alphaBarToSigma(alphaBar)),
+    ...transitions.slice(-1).map(({ nextAlphaBar }) => alphaBarToSigma(nextAlphaBar)),
+  ];
+}
+
+/** Each timestep to the one `stride` below it; timesteps above the table are held at its end. */
+function stridden(noise: NoiseSchedule, timesteps: readonly number[], stride: number, finalAlphaBar: number): Transition[] {
   const held = (timestep: number) => Math.min(timestep, noise.timesteps - 1);
-  return Array.from({ length: steps }, (_, step) => {
-    const timestep = (steps - 1 - step) * stride + offset;
+  return timesteps.map((timestep) => {
     const next = timestep - stride;
     return {
       timestep: held(timestep),

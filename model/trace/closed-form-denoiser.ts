@@ -4,14 +4,17 @@
  */
 
 import type { Device, Tensor } from "../../engine/index.ts";
+import { epsFrom, x0From } from "../parameterisation.ts";
 import type { NoiseSchedule } from "../sampling/noise-schedule.ts";
-import type { Denoiser } from "../sampling/sampler.ts";
+import type { BothDenoised, Denoiser, NoiseLevel } from "../sampling/sampler.ts";
 
 export interface ClosedForm {
   readonly a: number;
   readonly b: number;
-  /** What the formula's result is taken for by `denoise`. */
+  /** What the formula's result is taken for. */
   readonly prediction: "eps" | "v";
+  /** `denoise` asks at the nearest whole timestep. */
+  readonly wholeTimesteps?: boolean;
 }
 
 export class ClosedFormDenoiser implements Denoiser {
@@ -30,14 +33,27 @@ export class ClosedFormDenoiser implements Denoiser {
 
   async denoise(x: Tensor, sigma: number): Promise<Tensor> {
     const cIn = 1 / Math.sqrt(sigma * sigma + 1);
-    const timestep = this.#schedule.sigmaToTimestep(sigma);
+    const exact = this.#schedule.sigmaToTimestep(sigma);
+    const timestep = this.#form.wholeTimesteps ? Math.round(exact) : exact;
     // eps: D = x - sigma out.  v (Salimans & Ho 2022): D = x / (sigma^2 + 1) - sigma out / sqrt(sigma^2 + 1).
     const [ofX, ofOut] = this.#form.prediction === "eps" ? [1, -sigma] : [cIn * cIn, -sigma * cIn];
     return await this.#answer(x, timestep, (value) => ofX * value + ofOut * this.#out(value * cIn, timestep));
   }
 
-  async eps(x: Tensor, timestep: number): Promise<Tensor> {
-    return await this.#answer(x, timestep, (value) => this.#out(value, timestep));
+  /** There is no prompt to guide with, so both are the same. */
+  async denoiseBoth(x: Tensor, sigma: number): Promise<BothDenoised> {
+    const guided = await this.denoise(x, sigma);
+    return { guided, negative: guided };
+  }
+
+  async eps(x: Tensor, { timestep, alphaBar }: NoiseLevel): Promise<Tensor> {
+    const [ofX, ofOut] = epsFrom(this.#form.prediction, alphaBar);
+    return await this.#answer(x, timestep, (value) => ofX * value + ofOut * this.#out(value, timestep));
+  }
+
+  async x0(x: Tensor, { timestep, alphaBar }: NoiseLevel): Promise<Tensor> {
+    const [ofX, ofOut] = x0From(this.#form.prediction, alphaBar);
+    return await this.#answer(x, timestep, (value) => ofX * value + ofOut * this.#out(value, timestep));
   }
 
   free(): void {

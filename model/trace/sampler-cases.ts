@@ -5,10 +5,9 @@
 
 import type { Device } from "../../engine/index.ts";
 import { NoiseSchedule } from "../sampling/noise-schedule.ts";
-import type { Sampling } from "../sampling/sampler.ts";
-import { type SamplerEntry, samplers } from "../sampling/sampler-table.ts";
 import { findByName, schedules } from "../sampling/schedule-table.ts";
 import { ClosedFormDenoiser } from "./closed-form-denoiser.ts";
+import { diffusersRun, type RecordedRun, sigmaRun } from "./sampler-runs.ts";
 import type { RecordedTensors, TraceCase, TraceCases } from "./trace-case.ts";
 
 /** How one trajectory was recorded: the metadata `index`. */
@@ -16,9 +15,6 @@ interface RecordedSettings {
   readonly eta?: number;
   readonly s_noise?: number;
 }
-
-/** diffusers' schedulers as we name them; the others there have settings that limn has no sampler for. */
-const diffusersNames: Readonly<Record<string, string>> = { ddim: "ddim", ddim_eta1: "ddim", pndm: "plms", ddpm: "ddpm" };
 
 export function samplerCases(recorded: RecordedTensors, device: Device): TraceCases {
   const reader = new CaseReader(recorded, device);
@@ -51,7 +47,7 @@ class CaseReader {
   find(name: string): TraceCase["run"] | undefined {
     if (name === "alphas_cumprod") return async () => this.#schedule.alphaBar;
     if (name === "sigmas.model") return async () => this.#schedule.sigmas;
-    return this.#findSchedule(name) ?? this.#findSigmaRun(name) ?? this.#findTimestepRun(name);
+    return this.#findSchedule(name) ?? this.#findSigmaRun(name) ?? this.#findDiffusersRun(name);
   }
 
   #findSchedule(name: string): TraceCase["run"] | undefined {
@@ -62,63 +58,71 @@ class CaseReader {
   }
 
   #findSigmaRun(name: string): TraceCase["run"] | undefined {
-    const [, samplerName, variant, scheduleName, steps] = /^k\.(\w+?)(_v|_eta\d+)?\.(\w+)\.(\d+)\.x$/.exec(name) ?? [];
-    const sampler = samplers.find((entry) => entry.name === samplerName);
-    const sigmasName = `k.sigmas.${scheduleName}.${steps}`;
-    if (sampler?.space !== "sigma" || !this.#recorded.shapes.has(sigmasName)) return undefined;
+    if (sigmaRun(name, () => undefined) === undefined) return undefined;
     return async () => {
-      const sigmas = Array.from(await this.#recorded.read(sigmasName));
-      const denoiser = new ClosedFormDenoiser(this.#device, this.#schedule, {
-        ...this.#form,
-        prediction: variant === "_v" ? "v" : "eps",
-      });
-      const { eta, noise } = await this.#noiseOf(name, sampler);
-      const start = (await this.#recorded.read("noise.init")).map((value) => value * sigmas[0]!);
-      const trajectory = await this.#follow(denoiser, start, (x) => sampler.sample({ denoiser, x, sigmas, noise, eta }));
-      return concatenate([start, ...trajectory]);
+      const [, schedule, steps] = /\.(\w+)\.(\d+)\.x$/.exec(name) ?? [];
+      const sigmasName = `k.sigmas.${schedule}.${steps}`;
+      const sigmas = this.#recorded.shapes.has(sigmasName) ? Array.from(await this.#recorded.read(sigmasName)) : undefined;
+      const run = sigmaRun(name, () => sigmas)!;
+      return (await this.#follow(name, run)).rows;
     };
   }
 
-  #findTimestepRun(name: string): TraceCase["run"] | undefined {
+  #findDiffusersRun(name: string): TraceCase["run"] | undefined {
     const [, scheduler = "", steps, part] = /^d\.(\w+)\.(\d+)\.(x|timesteps)$/.exec(name) ?? [];
-    const sampler = samplers.find((entry) => entry.name === diffusersNames[scheduler]);
-    if (sampler?.space !== "timestep") return undefined;
+    const run = diffusersRun(scheduler, Number(steps));
+    if (run === undefined) return undefined;
     return async () => {
-      const denoiser = new ClosedFormDenoiser(this.#device, this.#schedule, { ...this.#form, prediction: "eps" });
-      const { eta, noise } = await this.#noiseOf(name, sampler);
-      const transitions = sampler.transitions(this.#schedule, Number(steps));
-      const start = await this.#recorded.read("noise.init");
-      const trajectory = await this.#follow(denoiser, start, (x) => sampler.sample({ denoiser, x, transitions, noise, eta }));
-      return part === "x" ? concatenate(trajectory) : Float32Array.from(denoiser.timesteps);
+      const { rows, timesteps } = await this.#follow(name, run);
+      if (part === "timesteps") return Float32Array.from(timesteps);
+      // A last row that diffusers gave as NaN isn't recorded.
+      return rows.subarray(
+        0,
+        this.#recorded.shapes.get(name)!.reduce((product, length) => product * length, 1),
+      );
     };
   }
 
-  /** The recorded draws in order, each times the run's s_noise. */
-  async #noiseOf(name: string, sampler: SamplerEntry) {
-    const { eta = sampler.eta, s_noise: scale = 1 } = this.#index[name.replace(/\.(x|timesteps)$/, "")] ?? {};
+  /** The recorded draws in order, each times the run's s_noise; where a run takes more of them, they begin again. */
+  async #noise(scale: number) {
     const draws = await this.#recorded.read("noise.steps");
-    const [, ...shape] = this.#recorded.shapes.get("noise.steps")!;
-    const size = shape.reduce((product, length) => product * length, 1);
+    const [count = 1, ...shape] = this.#recorded.shapes.get("noise.steps")!;
+    const size = draws.length / count;
     let drawn = 0;
-    const noise = () => {
-      const values = draws.slice(drawn * size, ++drawn * size).map((value) => value * scale);
-      return this.#device.upload(values, shape);
+    return () => {
+      const first = (drawn++ % count) * size;
+      return this.#device.upload(
+        draws.slice(first, first + size).map((value) => value * scale),
+        shape,
+      );
     };
-    return { eta, noise };
   }
 
-  /** Every latent that a run from `start` yields. */
-  async #follow(denoiser: ClosedFormDenoiser, start: Float32Array, sample: (x: ReturnType<Device["upload"]>) => Sampling) {
-    const trajectory: Float32Array[] = [];
-    const sampling = sample(this.#device.upload(start, this.#recorded.shapes.get("noise.init")!));
+  /** Every latent of a run, as recorded, and the timesteps that the model was asked at. */
+  async #follow(name: string, run: RecordedRun): Promise<{ rows: Float32Array; timesteps: readonly number[] }> {
+    const settings = this.#index[name.replace(/\.(x|timesteps)$/, "")] ?? {};
+    const schedule = run.zeroTerminalSnr ? new NoiseSchedule({ zeroTerminalSnr: true }) : this.#schedule;
+    const denoiser = new ClosedFormDenoiser(this.#device, schedule, {
+      ...this.#form,
+      prediction: run.prediction,
+      wholeTimesteps: run.wholeTimesteps ?? false,
+    });
+    const noise = await this.#noise(settings.s_noise ?? 1);
+    const start = (await this.#recorded.read("noise.init")).map((value) => value * run.start(schedule));
+    const rows: Float32Array[] = run.startsWithStart ? [start] : [];
+    const x = this.#device.upload(start, this.#recorded.shapes.get("noise.init")!);
+    const sampling = run.sample(schedule, { denoiser, x, noise }, settings.eta ?? run.eta);
     try {
       for (;;) {
         const step = await sampling.next();
-        if (step.done) {
-          step.value.free();
-          return trajectory;
+        if (!step.done) {
+          const factor = run.rowFactor(step.value.sigma);
+          rows.push((await step.value.latent.read()).map((value) => factor * value));
+          continue;
         }
-        trajectory.push(await step.value.latent.read());
+        if (run.endRepeated) rows.push(await step.value.read());
+        step.value.free();
+        return { rows: concatenate(rows), timesteps: denoiser.timesteps };
       }
     } finally {
       denoiser.free();

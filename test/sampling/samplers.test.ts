@@ -1,7 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { Tensor } from "../../engine/index.ts";
-import { type Denoiser, NoiseSchedule, planSampling, samplers, TorchCpuGenerator } from "../../model/sampling/index.ts";
+import {
+  type Denoiser,
+  type NoiseLevel,
+  NoiseSchedule,
+  type PlanOptions,
+  planSampling,
+  samplers,
+  TorchCpuGenerator,
+} from "../../model/sampling/index.ts";
 import { lmsCoefficients } from "../../model/sampling/samplers/lms.ts";
+import { restartSteps } from "../../model/sampling/samplers/restart.ts";
 import { ClosedFormDenoiser } from "../../model/trace/closed-form-denoiser.ts";
 import { samplerCases } from "../../model/trace/sampler-cases.ts";
 import { useDevice } from "../kernels/harness.ts";
@@ -15,34 +24,21 @@ const names = samplers.map(({ name }) => name);
 if (missing) console.warn(`skipped: recorded trajectories (${missing})`);
 
 describe.skipIf(missing)("recorded trajectories", () => {
-  /** Samplers, and diffusers schedulers, that must be among the cases. */
-  const wanted = [
-    "k.euler.",
-    "k.euler_v.",
-    "k.euler_ancestral.",
-    "k.euler_ancestral_eta07.",
-    "k.heun.",
-    "k.dpmpp_2m.",
-    "k.dpmpp_2m_v.",
-    "k.lms.",
-  ];
-  const diffusers = ["d.ddim.", "d.ddim_eta1.", "d.pndm.", "d.ddpm."];
-
   it("are all reproduced", async () => {
     const file = recorded("samplers.safetensors");
     const { cases, skipped } = samplerCases(file, gpu.device);
-    for (const prefix of wanted) expect(cases.filter(({ name }) => name.startsWith(prefix)).length, prefix).toBe(6);
-    for (const prefix of diffusers) expect(cases.filter(({ name }) => name.startsWith(prefix)).length, prefix).toBe(4);
-    expect(cases.length + skipped.length + 2).toBe(file.shapes.size);
-    let worst = { name: "", relativeError: 0 };
+    expect(skipped).toEqual([]);
+    // The other two are the noise that the runs are fed.
+    expect(cases.length + 2).toBe(file.shapes.size);
+    const worst = new Map<string, number>();
     for (const { name, run } of cases) {
       const { relativeError } = compare(await run(), await file.read(name));
-      expect(relativeError, name).toBeLessThanOrEqual(1e-5);
-      if (relativeError > worst.relativeError) worst = { name, relativeError };
+      // Its step lengths depend on an error norm, so differences grow along the way.
+      expect(relativeError, name).toBeLessThanOrEqual(name.startsWith("k.dpm_adaptive") ? 1e-4 : 1e-5);
+      const [, kind = name] = /^([a-z]+\.\w+)/.exec(name) ?? [];
+      worst.set(kind, Math.max(worst.get(kind) ?? 0, relativeError));
     }
-    console.info(
-      `${cases.length} cases, worst ${worst.name}: ${worst.relativeError.toExponential(2)}; ${skipped.length} not built yet`,
-    );
+    console.info([...worst].map(([kind, error]) => `${kind} ${error.toExponential(1)}`).join(", "));
   });
 });
 
@@ -60,10 +56,10 @@ describe("LMS coefficients", () => {
 });
 
 /** A run of a sampler with its default schedule, on noise of a fixed seed. */
-function start(sampler: string, steps: number, denoiser: Denoiser & { free(): void }, eta?: number) {
+function start(sampler: string, steps: number, denoiser: Denoiser & { free(): void }, options: Partial<PlanOptions> = {}) {
   const generator = new TorchCpuGenerator(7n);
   const draw = () => gpu.device.upload(generator.randn(64), shape);
-  const plan = planSampling(schedule, { sampler, steps, eta });
+  const plan = planSampling(schedule, { sampler, steps, ...options });
   const x = gpu.device.upload(
     generator.randn(64).map((value) => value * plan.initialNoiseScale),
     shape,
@@ -76,10 +72,10 @@ const closedForm = () => new ClosedFormDenoiser(gpu.device, schedule, { a: 0.8, 
 async function finish(
   sampler: string,
   steps: number,
-  eta?: number,
+  options: Partial<PlanOptions> = {},
 ): Promise<{ final: Float32Array; calls: number; yields: number; planned: number }> {
   const denoiser = closedForm();
-  const { plan, sampling } = start(sampler, steps, denoiser, eta);
+  const { plan, sampling } = start(sampler, steps, denoiser, options);
   let yields = 0;
   for (;;) {
     const { done, value } = await sampling.next();
@@ -97,14 +93,14 @@ async function finish(
 describe.each(names)("%s", (name) => {
   it.each([1, 2, 3, 5])("runs %i steps as planned and gives all memory back but the result", async (steps) => {
     const { final, yields, planned } = await finish(name, steps);
-    expect(yields).toBe(planned);
+    if (name !== "dpm_adaptive") expect(yields).toBe(planned); // that one finds out itself
     expect(final.every(Number.isFinite)).toBe(true);
   });
 
   it.each([1, 2, 3])("gives all memory back when the consumer leaves after %i latents", async (latents) => {
     const denoiser = closedForm();
     let seen = 0;
-    for await (const { latent } of start(name, 5, denoiser).sampling) {
+    for await (const { latent } of start(name, 8, denoiser).sampling) {
       expect(latent.shape).toEqual(shape);
       if (++seen === latents) break;
     }
@@ -115,13 +111,15 @@ describe.each(names)("%s", (name) => {
     for (const failing of [1, 2, 3]) {
       const working = closedForm();
       let calls = 0;
-      const fail = async (answer: () => Promise<Tensor>) => {
+      const fail = async <T>(answer: () => Promise<T>): Promise<T> => {
         if (++calls === failing) throw new Error("no answer");
         return await answer();
       };
       const denoiser = {
         denoise: (x: Tensor, sigma: number) => fail(() => working.denoise(x, sigma)),
-        eps: (x: Tensor, timestep: number) => fail(() => working.eps(x, timestep)),
+        denoiseBoth: (x: Tensor, sigma: number) => fail(() => working.denoiseBoth(x, sigma)),
+        eps: (x: Tensor, level: NoiseLevel) => fail(() => working.eps(x, level)),
+        x0: (x: Tensor, level: NoiseLevel) => fail(() => working.x0(x, level)),
         free: () => working.free(),
       };
       const { sampling } = start(name, 5, denoiser);
@@ -154,31 +152,141 @@ describe("number of calls", () => {
 
 describe("eta", () => {
   it("0 makes euler_ancestral Euler and dpm_2_ancestral DPM2", async () => {
-    expect((await finish("euler_ancestral", 4, 0)).final).toEqual((await finish("euler", 4)).final);
-    expect((await finish("dpm_2_ancestral", 4, 0)).final).toEqual((await finish("dpm_2", 4)).final);
+    expect((await finish("euler_ancestral", 4, { eta: 0 })).final).toEqual((await finish("euler", 4)).final);
+    expect((await finish("dpm_2_ancestral", 4, { eta: 0 })).final).toEqual((await finish("dpm_2", 4)).final);
   });
 
   it("1 makes DDIM noisy", async () => {
-    expect((await finish("ddim", 4, 1)).final).not.toEqual((await finish("ddim", 4)).final);
+    expect((await finish("ddim", 4, { eta: 1 })).final).not.toEqual((await finish("ddim", 4)).final);
   });
 });
 
-describe("order", () => {
-  // For D = x0 with sigma-independent x0, dx/dsigma = (x - x0)/sigma: every solver is exact, whatever the steps.
-  it.each(samplers.filter(({ space, eta }) => space === "sigma" && eta === 0).map(({ name }) => name))(
-    "%s arrives at a constant x0",
-    async (name) => {
-      const target = gpu.device.upload(new Float32Array(64).fill(0.5), shape);
-      const denoiser = { denoise: () => target, eps: () => target, free: () => {} };
-      const { sampling } = start(name, 6, denoiser);
+describe("a constant x0", () => {
+  // Where D = x0 everywhere, dx/dsigma = (x - x0)/sigma is a line through x0 that every deterministic solver follows exactly,
+  // whatever its order (dpmpp_2m_v2 on steps that are even in log sigma). er_sde adds noise at any eta.
+  const names = samplers.filter(({ space, name }) => space === "sigma" && name !== "er_sde").map(({ name }) => name);
+
+  it.each(names)("is approached on a line by %s", async (name) => {
+    const target = gpu.device.upload(new Float32Array(64).fill(0.5), shape);
+    const both = { guided: target, negative: target };
+    const denoiser = { denoise: () => target, denoiseBoth: () => both, eps: () => target, x0: () => target, free: () => {} };
+    const { plan, sampling } = start(name, 6, denoiser, { eta: 0, schedule: "exponential" });
+    const unit = new TorchCpuGenerator(7n).randn(64).map((value) => value * plan.initialNoiseScale);
+    const offset = unit.map((value) => (value - 0.5) / plan.sigmas[0]!);
+    for (;;) {
+      const { done, value } = await sampling.next();
+      const sigma = done ? 0 : value.sigma;
+      if (!done) {
+        const expected = offset.map((slope) => 0.5 + slope * sigma);
+        expect(compare(await value.latent.read(), expected).maxAbsError, `sigma ${sigma}`).toBeLessThanOrEqual(3e-5);
+        continue;
+      }
+      value.free();
+      break;
+    }
+    target.free();
+  });
+});
+
+describe("CFG++", () => {
+  /** D guided is 1, that of the negative prompt 0, everywhere. */
+  async function lastOf(name: string, x: number) {
+    const { device } = gpu;
+    const [guided, negative] = [1, 0].map((value) => device.upload(new Float32Array(64).fill(value), shape)) as [Tensor, Tensor];
+    const refuse = () => {
+      throw new Error("CFG++ asks for both");
+    };
+    const denoiser = { denoise: refuse, eps: refuse, x0: refuse, denoiseBoth: () => ({ guided, negative }) };
+    const plan = planSampling(schedule, { sampler: name, steps: 3 });
+    const noise = () => device.upload(new Float32Array(64), shape);
+    const sampling = plan.run({ denoiser, x: device.upload(new Float32Array(64).fill(x), shape), noise });
+    const { value } = await sampling.next();
+    const latent = (await (value as { latent: Tensor }).latent.read())[0]!;
+    await sampling.return(undefined as never);
+    for (const tensor of [guided, negative]) tensor.free();
+    return { latent, plan };
+  }
+
+  it("goes to the guided D along the negative prompt's noise", async () => {
+    const { latent, plan } = await lastOf("euler_cfg_pp", 20);
+    expect(latent).toBeCloseTo(1 + (plan.sigmas[1]! / plan.sigmas[0]!) * 20, 4);
+    expect(plan).toMatchObject({ needsNegative: true, guidanceFactor: 1 });
+  });
+
+  it("does the same in VP space", async () => {
+    const { latent, plan } = await lastOf("ddim_cfg_pp", 2);
+    const [sigma, next] = plan.sigmas as [number, number];
+    const inKSpace = 1 + (next / sigma) * (2 * Math.sqrt(sigma ** 2 + 1));
+    expect(latent).toBeCloseTo(inKSpace / Math.sqrt(next ** 2 + 1), 4);
+    expect(plan).toMatchObject({ needsNegative: true, guidanceFactor: 1 / 12.5 });
+  });
+});
+
+describe("churn", () => {
+  it("draws in every step and adds noise inside its window only", async () => {
+    const draws = { count: 0 };
+    const runWith = async (options: Partial<PlanOptions>) => {
+      const denoiser = closedForm();
+      draws.count = 0;
+      const generator = new TorchCpuGenerator(7n);
+      const plan = planSampling(schedule, { sampler: "euler", steps: 4, ...options });
+      const x = gpu.device.upload(
+        generator.randn(64).map((value) => value * plan.initialNoiseScale),
+        shape,
+      );
+      const noise = () => {
+        draws.count++;
+        return gpu.device.upload(generator.randn(64), shape);
+      };
+      const sampling = plan.run({ denoiser, x, noise });
       for (;;) {
         const { done, value } = await sampling.next();
         if (!done) continue;
-        expect(compare(await value.read(), new Float32Array(64).fill(0.5)).maxAbsError).toBeLessThanOrEqual(1e-5);
+        const final = await value.read();
         value.free();
-        break;
+        denoiser.free();
+        return final;
       }
-      target.free();
-    },
-  );
+    };
+    const still = await runWith({});
+    expect(draws.count).toBe(0);
+    expect(await runWith({ churn: 2, churnMin: 20 })).toEqual(still);
+    expect(draws.count).toBe(4);
+    expect(await runWith({ churn: 2 })).not.toEqual(still);
+    expect(await runWith({ churn: 2, noiseScale: 0 })).not.toEqual(still);
+  });
+});
+
+describe("restart", () => {
+  it("takes as many steps as asked for, with one way back up from 20 and two from 36", () => {
+    for (const [steps, ups] of [
+      [19, 0],
+      [20, 1],
+      [35, 1],
+      [36, 2],
+      [50, 2],
+    ] as const) {
+      const list = restartSteps(planSampling(schedule, { sampler: "restart", steps }).sigmas);
+      expect(list.length).toBe(steps);
+      expect(list.filter(([sigma], i) => i > 0 && sigma > list[i - 1]![1]).length, `${steps} steps`).toBe(ups);
+      expect(list.at(-1)![1]).toBe(0);
+    }
+  });
+});
+
+describe("DPM fast", () => {
+  it("spends exactly the calls it was given", async () => {
+    for (const steps of [1, 2, 3, 4, 5, 6, 12, 20]) expect((await finish("dpm_fast", steps)).calls).toBe(steps);
+  });
+});
+
+describe("zero terminal SNR", () => {
+  const zero = new NoiseSchedule({ zeroTerminalSnr: true });
+
+  it("ends in pure noise and leaves the first timestep as it is", () => {
+    expect(zero.alphaBar[999]).toBe(0);
+    expect(zero.alphaBar[0]).toBeCloseTo(schedule.alphaBar[0]!, 6);
+    expect(zero.sigmaMax).toBeCloseTo(4518.76, 0);
+    for (let t = 1; t < 1000; t++) expect(zero.alphaBar[t]! < zero.alphaBar[t - 1]!).toBe(true);
+  });
 });

@@ -30,7 +30,15 @@ describe("names", () => {
     ["DPM++ 2M Karras", "exponential", "dpmpp_2m", "exponential"],
     ["LMS Karras", undefined, "lms", "karras"],
     ["Heun DDIM", undefined, "heun", "ddim"],
-    ["DPM2 a", undefined, "dpm_2_ancestral", "discrete"],
+    ["DPM2 a", undefined, "dpm_2_ancestral", "karras"],
+    ["DPM++ 3M SDE", undefined, "dpmpp_3m_sde", "exponential"],
+    ["DPM++ 2M SDE Heun Karras", undefined, "dpmpp_2m_sde_heun", "karras"],
+    ["Euler a", "Automatic", "euler_ancestral", "discrete"],
+    ["DPM++ 2M", "automatic", "dpmpp_2m", "karras"],
+    ["uni_pc", undefined, "unipc", undefined],
+    ["UniPC", "karras", "unipc", "karras"],
+    ["dpm++2mv2", undefined, "dpmpp_2m_v2", "karras"],
+    ["euler_a_cfg_pp", undefined, "euler_ancestral_cfg_pp", "discrete"],
   ])("%s, %s", (sampler, schedule, expectedSampler, expectedSchedule) => {
     expect(choose(sampler, schedule)).toEqual([expectedSampler, expectedSchedule, false]);
   });
@@ -39,6 +47,7 @@ describe("names", () => {
     expect(choose("ddim")).toEqual(["ddim", undefined, false]);
     expect(choose("DDIM", "karras")).toEqual(["ddim", undefined, true]);
     expect(choose("PLMS Karras")).toEqual(["plms", undefined, true]);
+    expect(choose("DPM fast", "karras")).toEqual(["dpm_fast", undefined, true]);
   });
 
   it("are each found by name, alias and label, and mean one thing", () => {

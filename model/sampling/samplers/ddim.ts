@@ -6,23 +6,27 @@ import type { Transition } from "../transitions.ts";
 /**
  * DDIM (Song et al. 2021, eq. 12), as diffusers' DDIMScheduler: eta 0 is deterministic, eta 1 has DDPM's variance.
  *
- *   x0 = (x - sqrt(1 - alphaBar) eps) / sqrt(alphaBar)
- *   x' = sqrt(alphaBar') x0 + sqrt(1 - alphaBar' - sigma^2) eps + sigma z
+ *   eps = (x - sqrt(alphaBar) x0) / sqrt(1 - alphaBar)
+ *   x'  = sqrt(alphaBar') x0 + sqrt(1 - alphaBar' - s^2) eps + s z
+ *
+ * The denoiser is asked for x0, as at zero terminal SNR (alphaBar = 0) eps doesn't tell it.
  */
 export async function* ddim(run: TimestepRun): Sampling {
   const state = new LatentState(run);
   try {
     for (const [step, transition] of run.transitions.entries()) {
-      const eps = await run.denoiser.eps(state.x, transition.timestep);
-      const { ofX, ofEps, ofNoise } = ddimCoefficients(transition, run.eta);
+      const { alphaBar, nextAlphaBar } = transition;
+      const x0 = await run.denoiser.x0(state.x, transition);
+      const { direction, noise } = ddimSplit(transition, run.eta);
+      const ofX = direction / Math.sqrt(1 - alphaBar);
       state.advance(
         [
           [ofX, state.x],
-          [ofEps, eps],
+          [Math.sqrt(nextAlphaBar) - ofX * Math.sqrt(alphaBar), x0],
         ],
-        ofNoise,
+        { scale: noise, from: alphaBarToSigma(alphaBar), to: alphaBarToSigma(nextAlphaBar) },
       );
-      yield { step, sigma: alphaBarToSigma(transition.nextAlphaBar), latent: state.x };
+      yield { step, sigma: alphaBarToSigma(nextAlphaBar), latent: state.x };
     }
     return state.finish();
   } finally {
@@ -30,15 +34,38 @@ export async function* ddim(run: TimestepRun): Sampling {
   }
 }
 
-/** Eq. 12 with x0 put in: x' = ofX x + ofEps eps + ofNoise z. */
-export function ddimCoefficients(
-  { alphaBar, nextAlphaBar }: Transition,
-  eta: number,
-): { ofX: number; ofEps: number; ofNoise: number } {
+/**
+ * DDIM with CFG++ (Chung et al. 2024), as in A1111: the step goes to the guided x0, but along the noise that the negative prompt
+ * alone sees. A1111 divides the CFG scale by 12.5 for it, which is the caller's business.
+ *
+ *   x' = sqrt(alphaBar') x0 + sqrt(1 - alphaBar' - s^2) eps_negative + s z,    eps = (x/sqrt(alphaBar) - D)/sigma
+ */
+export async function* ddimCfgPp(run: TimestepRun): Sampling {
+  const state = new LatentState(run);
+  try {
+    for (const [step, transition] of run.transitions.entries()) {
+      const [sigma, next] = [alphaBarToSigma(transition.alphaBar), alphaBarToSigma(transition.nextAlphaBar)];
+      const scaled = state.trial([[1 / Math.sqrt(transition.alphaBar), state.x]]);
+      const { guided, negative } = await run.denoiser.denoiseBoth(scaled, sigma);
+      const { direction, noise } = ddimSplit(transition, run.eta);
+      state.advance(
+        [
+          [direction / sigma, scaled],
+          [Math.sqrt(transition.nextAlphaBar), guided],
+          [-direction / sigma, negative],
+        ],
+        { scale: noise, from: sigma, to: next },
+      );
+      yield { step, sigma: next, latent: state.x };
+    }
+    return state.finish();
+  } finally {
+    state.free();
+  }
+}
+
+/** The factors of eps and of fresh noise in eq. 12. */
+export function ddimSplit({ alphaBar, nextAlphaBar }: Transition, eta: number): { direction: number; noise: number } {
   const variance = eta ** 2 * ((1 - nextAlphaBar) / (1 - alphaBar)) * (1 - alphaBar / nextAlphaBar);
-  return {
-    ofX: Math.sqrt(nextAlphaBar / alphaBar),
-    ofEps: Math.sqrt(1 - nextAlphaBar - variance) - Math.sqrt((nextAlphaBar * (1 - alphaBar)) / alphaBar),
-    ofNoise: Math.sqrt(variance),
-  };
+  return { direction: Math.sqrt(1 - nextAlphaBar - variance), noise: Math.sqrt(variance) };
 }

@@ -1,10 +1,11 @@
 import { ancestralSplit } from "../ancestral.ts";
 import { LatentState } from "../latent-state.ts";
 import { intervals, type Sampling, type SigmaRun } from "../sampler.ts";
+import { churned } from "./churn.ts";
 
-/** DPM2: {@link dpm2Ancestral} that adds no noise. */
+/** DPM2: {@link dpm2Ancestral} that adds no noise but churn ({@link churned}). */
 export function dpm2(run: SigmaRun): Sampling {
-  return dpm2Ancestral({ ...run, eta: 0 });
+  return midpoint({ ...run, eta: 0 });
 }
 
 /**
@@ -13,29 +14,34 @@ export function dpm2(run: SigmaRun): Sampling {
  *
  *   m = sqrt(sigma down),  x2 = (m/sigma) x + (1 - m/sigma) D,  x' = x + (down - sigma) (x2 - D(x2; m))/m + up z
  */
-export async function* dpm2Ancestral(run: SigmaRun): Sampling {
+export function dpm2Ancestral(run: SigmaRun): Sampling {
+  return midpoint({ ...run, churn: undefined });
+}
+
+async function* midpoint(run: SigmaRun): Sampling {
   const state = new LatentState(run);
   try {
     for (const { step, sigma, next } of intervals(run.sigmas)) {
-      const denoised = await run.denoiser.denoise(state.x, sigma);
-      const { down, up } = ancestralSplit(sigma, next, run.eta);
+      const raised = churned(state, run, sigma);
+      const denoised = await run.denoiser.denoise(state.x, raised);
+      const { down, up } = ancestralSplit(raised, next, run.eta);
       if (down === 0) {
-        state.advance([[1, denoised]], up);
+        state.advance([[1, denoised]], { scale: up, from: sigma, to: next });
       } else {
-        const middle = Math.sqrt(sigma * down);
+        const middle = Math.sqrt(raised * down);
         const x2 = state.trial([
-          [middle / sigma, state.x],
-          [1 - middle / sigma, denoised],
+          [middle / raised, state.x],
+          [1 - middle / raised, denoised],
         ]);
         const denoised2 = await run.denoiser.denoise(x2, middle);
-        const slope = (down - sigma) / middle;
+        const slope = (down - raised) / middle;
         state.advance(
           [
             [1, state.x],
             [slope, x2],
             [-slope, denoised2],
           ],
-          up,
+          { scale: up, from: sigma, to: next },
         );
       }
       yield { step, sigma: next, latent: state.x };

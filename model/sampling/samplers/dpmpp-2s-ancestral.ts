@@ -16,7 +16,7 @@ export async function* dpmpp2sAncestral(run: SigmaRun): Sampling {
       const denoised = await run.denoiser.denoise(state.x, sigma);
       const { down, up } = ancestralSplit(sigma, next, run.eta);
       if (down === 0) {
-        state.advance([[1, denoised]], up);
+        state.advance([[1, denoised]], { scale: up, from: sigma, to: next });
       } else {
         const middle = Math.sqrt(sigma * down);
         const x2 = state.trial([
@@ -29,7 +29,7 @@ export async function* dpmpp2sAncestral(run: SigmaRun): Sampling {
             [down / sigma, state.x],
             [1 - down / sigma, denoised2],
           ],
-          up,
+          { scale: up, from: sigma, to: next },
         );
       }
       yield { step, sigma: next, latent: state.x };

@@ -19,7 +19,7 @@ export async function* eulerAncestral(run: SigmaRun): Sampling {
           [ratio, state.x],
           [1 - ratio, denoised],
         ],
-        up,
+        { scale: up, from: sigma, to: next },
       );
       yield { step, sigma: next, latent: state.x };
     }

@@ -1,9 +1,10 @@
 import { LatentState } from "../latent-state.ts";
 import { intervals, type Sampling, type SigmaRun } from "../sampler.ts";
+import { churned } from "./churn.ts";
 
 /**
  * Heun's second-order method (Karras et al. 2022, Alg. 1): an Euler step to x2, then the mean of the slopes at both ends. The
- * last step, to sigma' = 0, is Euler's.
+ * last step, to sigma' = 0, is Euler's. Each step begins with {@link churned}.
  *
  *   d  = (x - D(x; sigma))/sigma,  x2 = x + h d,  d2 = (x2 - D(x2; sigma'))/sigma',  h = sigma' - sigma
  *   x' = x + h/2 (d + d2) = x/2 + (1/2 + h/(2 sigma')) x2 - h/(2 sigma') D(x2; sigma')         as h d = x2 - x
@@ -12,8 +13,9 @@ export async function* heun(run: SigmaRun): Sampling {
   const state = new LatentState(run);
   try {
     for (const { step, sigma, next } of intervals(run.sigmas)) {
-      const denoised = await run.denoiser.denoise(state.x, sigma);
-      const ratio = next / sigma;
+      const raised = churned(state, run, sigma);
+      const denoised = await run.denoiser.denoise(state.x, raised);
+      const ratio = next / raised;
       if (next === 0) {
         state.advance([[1, denoised]]);
       } else {
@@ -22,7 +24,7 @@ export async function* heun(run: SigmaRun): Sampling {
           [1 - ratio, denoised],
         ]);
         const denoised2 = await run.denoiser.denoise(x2, next);
-        const half = (next - sigma) / (2 * next);
+        const half = (next - raised) / (2 * next);
         state.advance([
           [0.5, state.x],
           [0.5 + half, x2],

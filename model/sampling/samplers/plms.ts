@@ -1,16 +1,9 @@
 import type { Term } from "../../../kernels/combine.ts";
+import { adamsBashforth } from "../adams-bashforth.ts";
 import { LatentState } from "../latent-state.ts";
 import { alphaBarToSigma } from "../noise-schedule.ts";
 import type { Sampling, TimestepRun } from "../sampler.ts";
-import { ddimCoefficients } from "./ddim.ts";
-
-/** Adams-Bashforth weights of orders 1 to 4, newest first (Liu et al. 2022, eq. 12). */
-const WEIGHTS: readonly (readonly number[])[] = [
-  [1],
-  [3 / 2, -1 / 2],
-  [23 / 12, -16 / 12, 5 / 12],
-  [55 / 24, -59 / 24, 37 / 24, -9 / 24],
-];
+import type { Transition } from "../transitions.ts";
 
 /**
  * PLMS, the pseudo linear multistep method (Liu et al. 2022, eq. 9 and 12), as diffusers' PNDMScheduler without Runge-Kutta
@@ -24,10 +17,10 @@ export async function* plms(run: TimestepRun): Sampling {
   let step = 0;
   try {
     for (const [index, transition] of run.transitions.entries()) {
-      const eps = await run.denoiser.eps(state.x, transition.timestep);
-      const { ofX, ofEps } = ddimCoefficients(transition, 0);
+      const eps = await run.denoiser.eps(state.x, transition);
+      const { ofX, ofEps } = ddimCoefficients(transition);
       const sigma = alphaBarToSigma(transition.nextAlphaBar);
-      const weights = WEIGHTS[state.kept.length]!;
+      const weights = adamsBashforth[state.kept.length]!;
       const terms: Term[] = [
         [ofX, state.x],
         [ofEps * weights[0]!, eps],
@@ -35,10 +28,10 @@ export async function* plms(run: TimestepRun): Sampling {
       ];
       const second = run.transitions[1];
       if (index === 0 && second !== undefined) {
-        state.remember([[1, eps]], WEIGHTS.length - 1);
+        state.remember([[1, eps]], adamsBashforth.length - 1);
         const predicted = state.trial(terms);
         yield { step: step++, sigma, latent: predicted };
-        const epsAtEnd = await run.denoiser.eps(predicted, second.timestep);
+        const epsAtEnd = await run.denoiser.eps(predicted, second);
         state.advance([
           [ofX, state.x],
           [ofEps / 2, state.kept[0]!],
@@ -46,7 +39,7 @@ export async function* plms(run: TimestepRun): Sampling {
         ]);
       } else {
         state.advance(terms);
-        state.remember([[1, eps]], WEIGHTS.length - 1);
+        state.remember([[1, eps]], adamsBashforth.length - 1);
       }
       yield { step: step++, sigma, latent: state.x };
     }
@@ -54,4 +47,12 @@ export async function* plms(run: TimestepRun): Sampling {
   } finally {
     state.free();
   }
+}
+
+/** DDIM's deterministic step in terms of eps: x' = ofX x + ofEps eps (Song et al. 2021, eq. 12 with x0 put in). */
+function ddimCoefficients({ alphaBar, nextAlphaBar }: Transition): { ofX: number; ofEps: number } {
+  return {
+    ofX: Math.sqrt(nextAlphaBar / alphaBar),
+    ofEps: Math.sqrt(1 - nextAlphaBar) - Math.sqrt((nextAlphaBar * (1 - alphaBar)) / alphaBar),
+  };
 }
