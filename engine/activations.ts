@@ -65,14 +65,20 @@ export class ActivationMemory {
     }
   }
 
+  /** Forgets tensors of a capture that failed while it was recorded. */
+  drop(allocations: readonly Allocation[]): void {
+    const dropped = new Set(allocations);
+    this.#waiting = this.#waiting.filter((tenant) => !dropped.has(tenant));
+  }
+
   /**
    * Gives every tensor recorded so far a buffer: largest first, each into the fullest buffer that is large enough and free for
    * its whole life ("greedy by size", Pisarchyk & Lee 2020).
    */
   plan(): void {
     const waiting = this.#waiting.sort((a, b) => b.bytes - a.bytes);
-    this.#waiting = [];
     for (const tenant of waiting) {
+      if (tenant.assigned) continue; // an earlier attempt ended here for lack of memory
       const fits = this.#shared.filter(
         ({ buffer, tenants }) => buffer.bytes >= tenant.bytes && !tenants.some((other) => overlap(tenant, other)),
       );
@@ -82,6 +88,7 @@ export class ActivationMemory {
       home.tenants.push(tenant);
       tenant.assigned = home.buffer;
     }
+    this.#waiting = [];
   }
 
   /** Bytes of all shared buffers. */

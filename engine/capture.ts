@@ -54,7 +54,8 @@ export class Capture<T> {
   /** Resolves when every pipeline is compiled and every bind group is built. Rejects with a ShaderError. */
   async ready(): Promise<void> {
     await Promise.all(this.launches.map(({ kernel, variant }) => this.device.pipelines.compile(kernel, variant)));
-    this.#build();
+    // Given up while its pipelines compiled: it must not take memory any more.
+    if (!this.#disposed) this.#build();
   }
 
   /** Runs the recorded work once, after everything recorded on the device so far. */

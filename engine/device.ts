@@ -5,7 +5,8 @@
 import { ActivationMemory } from "./activations.ts";
 import { Capture, type Recorded } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
-import { AdapterError, DeviceError, LimnError, OutOfMemoryError, ShapeError } from "./errors.ts";
+import { AdapterError, DeviceError, LimnError, ShapeError } from "./errors.ts";
+import { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { type Allocation, BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
@@ -23,7 +24,6 @@ import {
 import type { Grid } from "./shape.ts";
 import { elementCount, Tensor } from "./tensor.ts";
 import { detectTier, expectTier, matrixFeature, type Precision, storageFor, type Tier } from "./tier.ts";
-import { waitFor } from "./wait.ts";
 
 export interface DeviceOptions {
   /** Use this adapter; else the GPU object's high-performance one. */
@@ -35,6 +35,8 @@ export interface DeviceOptions {
   readonly withhold?: readonly string[];
   /** Lower limits than the adapter's, to test the same. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Seconds without a sign of life after which the GPU counts as hung; default 30, on software adapters 600 or more. */
+  readonly patience?: number | undefined;
 }
 
 /** Features that limn uses where they are there, each with its reason. */
@@ -85,17 +87,16 @@ export class Device {
   readonly #pool: Pool;
   /** Captures have memory of their own: a replay overwrites it, so no ordinary tensor may live there. */
   readonly #activations: ActivationMemory;
-  #captures = 0;
+  readonly #captures = new Set<Capture<unknown>>();
   #recording: Recorded[] | undefined;
   readonly #scopes: Allocation[][] = [];
   #pending: Command[] = [];
   readonly #uniforms: UniformArena;
   /** Stands in for optional buffers that a launch leaves out. */
   readonly #placeholder: Tensor;
-  #failure: LimnError | undefined;
-  #closed = false;
+  readonly #failures: FailureWatch;
 
-  private constructor(gpu: GPUDevice, info: GPUAdapterInfo, tier: Tier, storage: "f32" | "f16") {
+  private constructor(gpu: GPUDevice, info: GPUAdapterInfo, tier: Tier, storage: "f32" | "f16", patience?: number) {
     this.gpu = gpu;
     this.info = info;
     this.features = new Set(gpu.features as ReadonlySet<string>);
@@ -103,21 +104,19 @@ export class Device {
     this.storage = storage;
     this.subgroupSize =
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
-    this.pipelines = new PipelineCache(gpu);
+    this.#failures = new FailureWatch(gpu, { software: tier === "software", patience, memory: () => ({ ...this.memory }) });
+    this.pipelines = new PipelineCache(gpu, info, this.#failures);
     this.bindGroups = new BindGroupCache(gpu);
-    this.#buffers = new BufferFactory(gpu, (buffer) => this.bindGroups.forget(buffer));
+    this.#buffers = new BufferFactory(gpu, {
+      destroyed: (buffer) => this.bindGroups.forget(buffer),
+      makeRoom: () => this.trim(),
+      outOfMemory: (message, cause) => this.#failures.outOfMemory(message, cause),
+    });
     this.#pool = new Pool(this.#buffers);
     this.#activations = new ActivationMemory(this.#buffers);
     this.#uniforms = new UniformArena(gpu, 65536);
     this.#placeholder = new Tensor(this, this.#pool.take(256, "placeholder"), [64], "f32");
     this.#buffers.counters.liveBytes = 0;
-    gpu.addEventListener("uncapturederror", (event) => this.#fail((event as GPUUncapturedErrorEvent).error));
-    void gpu.lost.then((lost) => {
-      if (!this.#closed)
-        this.#failure ??= new DeviceError("DEVICE_LOST", `the GPU device was lost (${lost.reason}): ${lost.message}`, {
-          hint: "run again; if it happens again, try a smaller size or `limn doctor`",
-        });
-    });
   }
 
   /** Asks `gpu` for an adapter and a device with what limn can use of it. */
@@ -136,8 +135,18 @@ export class Device {
     const requiredLimits: Record<string, number> = {};
     for (const name of wantedLimits)
       requiredLimits[name] = Math.min(adapter.limits[name], options.limits?.[name] ?? Number.POSITIVE_INFINITY);
-    const device = await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
-    return new Device(device, adapter.info, tier, storage);
+    const descriptor = { requiredFeatures: features as GPUFeatureName[], requiredLimits };
+    const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
+      throw new AdapterError(
+        "NO_DEVICE",
+        `the adapter gave no device: ${cause instanceof Error ? cause.message : String(cause)}`,
+        {
+          hint: "another program may have used it up or its driver may be updating: run again, or try `limn doctor`",
+          cause,
+        },
+      );
+    });
+    return new Device(device, adapter.info, tier, storage, options.patience);
   }
 
   get limits(): GPUSupportedLimits {
@@ -150,7 +159,7 @@ export class Device {
 
   /** The error that ended this device's usefulness, if any. */
   get failure(): LimnError | undefined {
-    return this.#failure;
+    return this.#failures.failure;
   }
 
   /** A tensor whose contents are undefined: its memory may have been another's. */
@@ -215,6 +224,9 @@ export class Device {
     let result: T | undefined;
     try {
       result = fn();
+    } catch (error) {
+      this.#activations.drop(made);
+      throw error;
     } finally {
       this.#recording = undefined;
       this.#scopes.pop();
@@ -224,10 +236,30 @@ export class Device {
     const returned = allocationsIn(result);
     const kept = made.filter((allocation) => returned.has(allocation));
     this.#activations.keep(kept);
-    this.#captures++;
-    return new Capture(this, result, recorded, kept, () => {
-      if (--this.#captures === 0) this.#activations.clear();
+    const capture = new Capture(this, result, recorded, kept, () => {
+      this.#captures.delete(capture);
+      if (this.#captures.size === 0) this.#activations.clear();
     });
+    this.#captures.add(capture);
+    return capture;
+  }
+
+  /** Runs `fn`, which makes things that live on; if it throws, every tensor and capture that it made is given back. */
+  allOrNothing<T>(fn: () => T): T {
+    const captures = new Set(this.#captures);
+    const made: Allocation[] = [];
+    this.#scopes.push(made);
+    try {
+      const result = fn();
+      this.#scopes.pop();
+      this.#scopes.at(-1)?.push(...made);
+      return result;
+    } catch (error) {
+      this.#scopes.pop();
+      for (const capture of this.#captures) if (!captures.has(capture)) capture.dispose();
+      for (const allocation of made) allocation.release();
+      throw error;
+    }
   }
 
   /** Bytes that captured work needs for its activations, all captures together. */
@@ -295,13 +327,26 @@ export class Device {
   /** Waits until the GPU has done all submitted work. Throws when the device has failed. */
   async idle(): Promise<void> {
     this.flush();
-    await waitFor(this.gpu.queue.onSubmittedWorkDone());
+    await this.#failures.wait(this.gpu.queue.onSubmittedWorkDone());
     this.check();
   }
 
   /** Throws the first error that the GPU reported, if any: nothing computed after it can be trusted. */
   check(): void {
-    if (this.#failure) throw this.#failure;
+    this.#failures.check();
+  }
+
+  /**
+   * After memory ran out and its taker let go of everything: gives what is free back to the driver and lets work go on. False
+   * where another failure has ended the device.
+   */
+  async recoverMemory(): Promise<boolean> {
+    this.#pending = [];
+    this.#uniforms.reset();
+    // What was submitted before may still report that the memory it should use is not there.
+    await this.#failures.wait(this.gpu.queue.onSubmittedWorkDone()).catch(() => {});
+    this.#pool.trim();
+    return this.#failures.forgetMemory();
   }
 
   /** The bytes of a tensor, after all work recorded so far. */
@@ -309,31 +354,29 @@ export class Device {
     this.flush();
     this.check();
     const bytes = Math.ceil(tensor.bytes / 4) * 4;
-    const staging = this.gpu.createBuffer({
-      label: "read-back",
-      size: Math.max(4, bytes),
-      usage: bufferUsage.MAP_READ | bufferUsage.COPY_DST,
-    });
+    const source = tensor.buffer.gpu;
+    let staging: GPUBuffer | undefined;
     try {
+      const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
+      staging = this.gpu.createBuffer({ label: "read-back", size: Math.max(4, bytes), usage });
       const encoder = this.gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(tensor.buffer.gpu, tensor.offset, staging, 0, bytes);
+      encoder.copyBufferToBuffer(source, tensor.offset, staging, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);
-      await waitFor(staging.mapAsync(1));
+      await this.#failures.wait(staging.mapAsync(1));
       this.check();
       return staging.getMappedRange().slice(0, tensor.bytes);
-    } catch (cause) {
+    } catch (error) {
       // A lost device is noticed here first: only mapAsync rejects.
-      await Promise.resolve();
-      throw (
-        this.#failure ??
-        new DeviceError(
-          "DEVICE_LOST",
-          `reading back ${tensor.label} failed: ${cause instanceof Error ? cause.message : String(cause)}`,
-          { cause },
-        )
-      );
+      const cause = await this.#failures.causeOf(error);
+      if (cause instanceof LimnError) throw cause;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      if (cause instanceof RangeError) throw this.#failures.outOfMemory(`reading back ${tensor.label}: ${message}`, cause);
+      throw new DeviceError("DEVICE_LOST", `reading back ${tensor.label} failed: ${message}`, {
+        hint: "run again; if it happens again, try a smaller size or `limn doctor`",
+        cause,
+      });
     } finally {
-      staging.destroy();
+      staging?.destroy();
     }
   }
 
@@ -345,7 +388,7 @@ export class Device {
 
   /** Ends the device. Tensors of it can't be used any more. */
   close(): void {
-    this.#closed = true;
+    this.#failures.close();
     this.gpu.destroy();
   }
 
@@ -386,21 +429,6 @@ export class Device {
       this.counters.replayedDispatches += commands.length;
     }
     this.gpu.queue.submit([buffer]);
-  }
-
-  #fail(error: GPUError): void {
-    const message = error.message.split("\n")[0] ?? "";
-    // The classes are globals of a host environment, so the name decides.
-    const memory = error.constructor.name === "GPUOutOfMemoryError" || /out of memory/i.test(message);
-    this.#failure ??= memory
-      ? new OutOfMemoryError("GPU_OUT_OF_MEMORY", `the GPU has no memory left: ${message}`, {
-          hint: "make a smaller picture, or close what else uses the GPU",
-          context: { ...this.#buffers.counters },
-        })
-      : new DeviceError("GPU_ERROR", `the GPU reported an error: ${message}`, {
-          hint: "this is a bug of limn or of the driver; run with --debug and report it",
-          context: { message: error.message },
-        });
   }
 }
 

@@ -1,5 +1,6 @@
 /** @file Compiled variants of kernels. The key is name, element types, flags and tunables: never a shape. */
 import { LimnError, ShaderError } from "./errors.ts";
+import type { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { hasUniforms } from "./preamble.ts";
 
@@ -21,11 +22,15 @@ const computeStage = 4;
 
 export class PipelineCache {
   readonly #device: GPUDevice;
+  readonly #adapter: string;
+  readonly #failures: FailureWatch;
   readonly #layouts = new Map<KernelDefinition, Layouts>();
   readonly #compiled = new Map<KernelDefinition, Map<string, CompiledKernel & { readonly variant: Variant }>>();
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, info: GPUAdapterInfo, failures: FailureWatch) {
     this.#device = device;
+    this.#adapter = info.description || info.device || "unknown adapter";
+    this.#failures = failures;
   }
 
   /** How many variants have been asked for. */
@@ -58,36 +63,58 @@ export class PipelineCache {
     return entry.ready;
   }
 
-  /** Compiles now, for launches outside a capture. */
+  /** Compiles now, for launches outside a capture. A refused shader fails the device, as there is nobody to throw to. */
   compileNow(kernel: KernelDefinition, variant: Variant): CompiledKernel {
     const entry = this.get(kernel, variant);
-    entry.pipeline ??= this.#device.createComputePipeline({ ...this.#describe(kernel, variant) });
+    if (entry.pipeline) return entry;
+    const { result, refused } = this.#watching(() =>
+      this.#device.createComputePipeline(this.#describe(kernel, this.#module(kernel, variant))),
+    );
+    entry.pipeline = result;
+    void refused.then((error) => error && this.#failures.report(this.#shaderError(kernel, variant, error.message)));
     return entry;
   }
 
   async #compileAsync(kernel: KernelDefinition, variant: Variant, entry: CompiledKernel): Promise<void> {
-    const descriptor = this.#describe(kernel, variant);
+    const { result: module, refused } = this.#watching(() => this.#module(kernel, variant));
     try {
-      entry.pipeline = await this.#device.createComputePipelineAsync(descriptor);
-    } catch (cause) {
-      const info = await descriptor.compute.module.getCompilationInfo();
-      const first = info.messages.find((message) => message.type === "error");
-      const line = first ? kernel.module(variant).split("\n")[first.lineNum - 1]?.trim() : undefined;
-      throw new ShaderError(
-        "SHADER",
-        `kernel ${kernel.name}: ${first ? `line ${first.lineNum}: ${first.message}` : cause instanceof Error ? cause.message : String(cause)}`,
-        {
-          hint: line ? `the line is: ${line}` : `see the module with: limn kernel ${kernel.name}`,
-          context: { kernel: kernel.name, variant: variantKey(variant) },
-          cause,
-        },
-      );
+      entry.pipeline = await this.#device.createComputePipelineAsync(this.#describe(kernel, module));
+    } catch (error) {
+      const cause = await this.#failures.causeOf(error);
+      if (cause instanceof LimnError) throw cause;
+      const message = (await refused)?.message ?? (cause instanceof Error ? cause.message : String(cause));
+      throw this.#shaderError(kernel, variant, message, cause);
     }
   }
 
-  #describe(kernel: KernelDefinition, variant: Variant) {
-    const module = this.#device.createShaderModule({ label: kernel.name, code: kernel.module(variant) });
+  /** Runs `make` and resolves `refused` to its validation error, which would fail the device without a name otherwise. */
+  #watching<T>(make: () => T): { readonly result: T; readonly refused: Promise<GPUError | null> } {
+    this.#device.pushErrorScope("validation");
+    const result = make();
+    return { result, refused: this.#device.popErrorScope().catch(() => null) };
+  }
+
+  #module(kernel: KernelDefinition, variant: Variant): GPUShaderModule {
+    return this.#device.createShaderModule({ label: kernel.name, code: kernel.module(variant) });
+  }
+
+  #describe(kernel: KernelDefinition, module: GPUShaderModule) {
     return { label: kernel.name, layout: this.#layout(kernel).pipeline, compute: { module, entryPoint: "main" } };
+  }
+
+  /** Browsers and Dawn write ":12:3 error: what" for a line that does not parse; a driver's own compiler writes anything. */
+  #shaderError(kernel: KernelDefinition, variant: Variant, message: string, cause?: unknown): ShaderError {
+    const [, line, what] = /:(\d+):\d+ error: (.*)/.exec(message) ?? [];
+    const text = line && kernel.module(variant).split("\n")[Number(line) - 1]?.trim();
+    return new ShaderError(
+      "SHADER",
+      `kernel ${kernel.name} on ${this.#adapter}: ${line ? `line ${line}: ${what}` : (message.split("\n")[0] ?? "")}`,
+      {
+        hint: text ? `the line is: ${text}` : `see the module with: limn kernel ${kernel.name}; another --tier may work`,
+        context: { kernel: kernel.name, variant: variantKey(variant), adapter: this.#adapter, line: line && Number(line) },
+        cause,
+      },
+    );
   }
 
   #layout(kernel: KernelDefinition): Layouts {

@@ -35,15 +35,24 @@ export const bufferUsage = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64,
 
 let nextId = 1;
 
+/** What the owner of a factory does at its turns. */
+export interface FactoryEvents {
+  destroyed(buffer: PooledBuffer): void;
+  /** The host has no memory for a buffer: gives free ones back before the second try. */
+  makeRoom(): void;
+  /** The error when that did not help. */
+  outOfMemory(message: string, cause: unknown): Error;
+}
+
 /** Makes and destroys storage buffers, and keeps count. */
 export class BufferFactory {
   readonly counters: MemoryCounters = { liveBytes: 0, totalBytes: 0, peakBytes: 0 };
   readonly #device: GPUDevice;
-  readonly #onDestroy: (buffer: PooledBuffer) => void;
+  readonly #events: FactoryEvents;
 
-  constructor(device: GPUDevice, onDestroy: (buffer: PooledBuffer) => void) {
+  constructor(device: GPUDevice, events: FactoryEvents) {
     this.#device = device;
-    this.#onDestroy = onDestroy;
+    this.#events = events;
   }
 
   create(bytes: number): PooledBuffer {
@@ -58,8 +67,7 @@ export class BufferFactory {
         },
       );
     }
-    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
-    const gpu = this.#device.createBuffer({ size: bytes, usage });
+    const gpu = this.#allocate(bytes);
     this.counters.totalBytes += bytes;
     this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.totalBytes);
     return { gpu, bytes, id: nextId++ };
@@ -67,8 +75,24 @@ export class BufferFactory {
 
   destroy(buffer: PooledBuffer): void {
     this.counters.totalBytes -= buffer.bytes;
-    this.#onDestroy(buffer);
+    this.#events.destroyed(buffer);
     buffer.gpu.destroy();
+  }
+
+  /** The GPU reports its own lack of memory later (FailureWatch); the host's is a RangeError here and now. */
+  #allocate(bytes: number): GPUBuffer {
+    const descriptor = { size: bytes, usage: bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST };
+    try {
+      return this.#device.createBuffer(descriptor);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#events.makeRoom();
+    }
+    try {
+      return this.#device.createBuffer(descriptor);
+    } catch (cause) {
+      throw this.#events.outOfMemory(`${bytes} bytes could not be had`, cause);
+    }
   }
 }
 
