@@ -93,8 +93,13 @@ export class UNetDenoiser implements Denoiser {
     return this.#predict(x, 1, timestep, x0From(this.#options.prediction, alphaBar)).guided;
   }
 
-  free(): void {
+  /** Gives back the result of the last call, when no more calls follow. */
+  endRun(): void {
     for (const tensor of this.#results.splice(0)) tensor.free();
+  }
+
+  free(): void {
+    this.endRun();
     this.#input.free();
     this.#time.free();
     this.vector?.free();

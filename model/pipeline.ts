@@ -2,9 +2,9 @@
  * @file From prompt to picture:  prompt -> ids -> context -> noise -> latent -> image.
  * Read `generate` from top to bottom; each line is a stage, and each stage has its file.
  */
-import { type Device, NonFiniteError, type Tensor } from "../engine/index.ts";
+import { type Device, NonFiniteError, OutOfMemoryError, type Tensor } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
-import type { ByteSource } from "./checkpoint/byte-source.ts";
+import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { type GeneratedImage, type GenerateOptions, type GenerateStep, type Settings, settingsOf } from "./generation.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
@@ -36,14 +36,24 @@ export class StableDiffusion {
   }
 
   /**
-   * Reads a checkpoint in the original single-file layout. The pipelines of one picture size (`options.size`, else the
+   * Reads a checkpoint: a file in the original layout, a shard index, or a folder (diffusers'). The pipelines of one picture size (`options.size`, else the
    * checkpoint's own) compile while the weights stream in.
    * @throws ModelFileError and its codes, FileSystemError, OutOfMemoryError, DeviceError
    */
-  static async load(source: ByteSource, options: LoadOptions): Promise<StableDiffusion> {
-    const model = await openModel(source, options);
-    const diffusion = new StableDiffusion(options.device, model);
+  static async load(source: ModelSource, options: LoadOptions): Promise<StableDiffusion> {
     try {
+      return await StableDiffusion.#loadOnce(source, options);
+    } catch (error) {
+      if (!ranOutOfMemory(error) || !(await options.device.recoverMemory())) throw options.device.failure ?? error;
+      return StableDiffusion.#loadOnce(source, options);
+    }
+  }
+
+  static async #loadOnce(source: ByteSource, options: LoadOptions): Promise<StableDiffusion> {
+    const model = await openModel(source, options);
+    let diffusion: StableDiffusion | undefined;
+    try {
+      diffusion = new StableDiffusion(options.device, model);
       const size = settingsOf(model.config, options.size ?? {});
       const [changed] = await Promise.all([model.load(options), diffusion.#stagesFor(size).ready()]);
       if (changed) {
@@ -55,14 +65,16 @@ export class StableDiffusion {
       options.device.check();
       return diffusion;
     } catch (error) {
-      diffusion.free();
+      diffusion?.free();
+      model.free();
       throw error;
     }
   }
 
   /**
    * Makes a picture. Yields after every step, returns the image; leaving the loop early stops it and frees its memory.
-   * A stage whose f16 numbers overflow is run again in f32, and stays so for this model.
+   * A stage whose f16 numbers overflow is run again in f32, and stays so for this model; one that finds no memory is run again
+   * once after giving back what is free.
    * @throws UsageError, NonFiniteError, DeviceError, OutOfMemoryError, and the signal's reason when it is aborted
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
@@ -72,16 +84,30 @@ export class StableDiffusion {
     if (plan.choice.scheduleIgnored && options.schedule !== undefined) {
       warnings.push(`sampler ${plan.choice.sampler.name} has timesteps of its own: schedule ${options.schedule} is ignored`);
     }
-    const job: Job = { prompt, options, settings, plan, warnings };
+    const job: Job = { prompt, options, settings, plan, warnings, memoryRecovered: false };
+    try {
+      return yield* this.#run(job);
+    } catch (error) {
+      // What the GPU reported first is the cause of whatever failed after it.
+      throw options.signal?.aborted ? error : (this.device.failure ?? error);
+    } finally {
+      this.#stages?.denoiser.endRun();
+    }
+  }
+
+  async *#run(job: Job): AsyncGenerator<GenerateStep, GeneratedImage> {
+    const { settings, options, warnings } = job;
     const clock = stopwatch();
-    await this.#widening(job, () => this.#encode(job));
+    options.signal?.throwIfAborted();
+    await this.#mending(job, () => this.#encode(job));
     const text = clock();
     const latent = yield* this.#denoise(job);
     try {
       const denoise = clock();
-      const pixels = await this.#widening(job, () => this.#decode(job, latent));
+      const pixels = await this.#mending(job, () => this.#decode(job, latent));
       const { width, height, seed } = settings;
       const planes = toNCHW(await latent.read(), ...this.#latentSize(settings));
+      options.signal?.throwIfAborted();
       return { width, height, pixels, seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
     } finally {
       latent.free();
@@ -93,6 +119,7 @@ export class StableDiffusion {
     const { device } = this;
     const { width, height, guidance } = settings;
     const stages = this.#stagesFor(settings);
+    stages.resetFiniteCheck();
     const prompts = stages.size.guided ? [options.negative ?? "", prompt] : [prompt];
     const { cut } = await stages.text.run(prompts); //                                             [P, 77, D]
     if (warnings.length === 0)
@@ -118,12 +145,19 @@ export class StableDiffusion {
       const drawn = generator.next(); //                                                           [1, H/8, W/8, 4]
       const unit = options.noise ? toNHWC(options.noise, height, width) : drawn;
       const x = upload(unit.map((value) => value * plan.initialNoiseScale));
-      const sampling = plan.run({ denoiser: stages.denoiser, x, noise: () => upload(generator.next()) });
+      let finished = false;
       try {
-        return yield* this.#steps(sampling, stages, plan.yields, options.signal);
+        const sampling = plan.run({ denoiser: stages.denoiser, x, noise: () => upload(generator.next()) });
+        const latent = yield* this.#steps(sampling, stages, plan.yields, options.signal);
+        finished = true;
+        return latent;
       } catch (error) {
-        await this.#widen(job, error);
+        x.free(); // before free memory is given back
+        await this.#mend(job, error);
         await this.#encode(job);
+      } finally {
+        // A sampler that was stopped before its first step never ran, and so has freed nothing.
+        if (!finished) x.free();
       }
     }
   }
@@ -172,21 +206,29 @@ export class StableDiffusion {
     return new Uint8Array(pixels.buffer);
   }
 
-  /** Runs a stage, and once more in f32 if its f16 numbers overflowed. */
-  async #widening<T>(job: Job, run: () => Promise<T>): Promise<T> {
+  /** Runs a stage, and once more if what ended it could be mended. */
+  async #mending<T>(job: Job, run: () => Promise<T>): Promise<T> {
     try {
       return await run();
     } catch (error) {
-      await this.#widen(job, error);
+      await this.#mend(job, error);
       return run();
     }
   }
 
-  /** Gives the stage that overflowed f32 storage; throws the error again where that can't help. */
-  async #widen({ warnings }: Job, error: unknown): Promise<void> {
+  /**
+   * Makes a second try worthwhile: gives the stage that overflowed in f16 f32 storage, or gives free memory back where none was
+   * left. Throws the error again where neither can help.
+   */
+  async #mend(job: Job, error: unknown): Promise<void> {
+    if (ranOutOfMemory(error) && !job.memoryRecovered) {
+      job.memoryRecovered = true;
+      this.#dropStages();
+      if (await this.device.recoverMemory()) return;
+    }
     const stage = error instanceof NonFiniteError ? stageNames.find((name) => name === error.context["stage"]) : undefined;
     if (!stage || this.#storage[stage] === "f32") throw error;
-    warnings.push(`the ${stageWords[stage]} overflowed in f16: run again in f32`);
+    job.warnings.push(`the ${stageWords[stage]} overflowed in f16: run again in f32`);
     this.#storage = { ...this.#storage, [stage]: "f32" };
     await this.device.idle();
     this.#dropStages();
@@ -216,7 +258,7 @@ export class StableDiffusion {
   #stagesFor({ width, height, guidance }: Pick<Settings, "width" | "height" | "guidance">): Stages {
     const size = { width, height, guided: guidance !== 1 };
     if (this.#stages && !this.#stages.fits(size)) this.#dropStages();
-    this.#stages ??= new Stages(this, this.#modules, size, this.#storage);
+    this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.#modules, size, this.#storage));
     return this.#stages;
   }
 
@@ -233,6 +275,13 @@ interface Job {
   readonly settings: Settings;
   readonly plan: SamplingPlan;
   readonly warnings: string[];
+  /** Free memory has been given back once for this picture. */
+  memoryRecovered: boolean;
+}
+
+/** Memory ran out, where less of it might have been taken; a buffer beyond the adapter's limit is another matter. */
+function ranOutOfMemory(error: unknown): boolean {
+  return error instanceof OutOfMemoryError && error.code === "GPU_OUT_OF_MEMORY";
 }
 
 /** Seconds since the last call. */

@@ -96,6 +96,11 @@ export class Stages {
     });
   }
 
+  /** Forgets what an earlier picture left in the counter. */
+  resetFiniteCheck(): void {
+    this.nonFinite.device.write(this.nonFinite, new Uint32Array(1));
+  }
+
   fits(size: StageSize): boolean {
     return size.width === this.size.width && size.height === this.size.height && size.guided === this.size.guided;
   }
