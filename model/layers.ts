@@ -54,8 +54,11 @@ export class Conv2d {
     this.upsample = options.upsample ?? false;
   }
 
-  /** x [N, H, W, in] -> [N, H', W', out]; `channelAdd` [N, out] is added to every pixel of its image. */
-  forward(x: Tensor, epilogue: { residual?: Tensor | undefined; channelAdd?: Tensor; activation?: Activation } = {}): Tensor {
+  /** x [N, H, W, in] -> [N, H', W', out]; `channelAdd` [N, out] (or columns of longer rows) is added to every pixel of its image. */
+  forward(
+    x: Tensor,
+    epilogue: { residual?: Tensor | undefined; channelAdd?: Tensor; channelAddColumn?: number; activation?: Activation } = {},
+  ): Tensor {
     return conv2d(x, this.weight, {
       bias: this.bias,
       stride: this.stride,

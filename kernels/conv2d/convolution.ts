@@ -16,8 +16,10 @@ export interface Conv2dOptions extends EpilogueOptions {
   readonly padding?: number | Padding;
   /** Every input pixel stands for 2 x 2 (nearest neighbour) and the window slides over the doubled map. */
   readonly upsample?: boolean;
-  /** [N, O], added to all pixels of a sample, before the activation. */
+  /** [N, O], added to all pixels of a sample, before the activation; or O columns of longer rows. */
   readonly channelAdd?: Tensor | undefined;
+  /** First of those columns, 0 unless given. */
+  readonly channelAddColumn?: number | undefined;
 }
 
 /** Sizes of x [samples, height, width, channels], the window, and the output [samples, outHeight, outWidth, outputs]. */
@@ -62,13 +64,20 @@ export function convolutionOf(x: Tensor, weight: Tensor, options: Conv2dOptions)
     );
   }
   checkEpilogue("conv2d", options, [input.samples, outHeight, outWidth, outputs]);
-  if (options.channelAdd) {
-    expectShape("conv2d", options.channelAdd, ["samples", "outputs"], {
-      sizes: { samples: input.samples, outputs },
-      hint: "channelAdd has one number for each sample and output channel",
-    });
-  }
+  if (options.channelAdd) checkChannelAdd(options.channelAdd, options.channelAddColumn ?? 0, input.samples, outputs);
   return { ...input, kernelHeight, kernelWidth, outputs, outHeight, outWidth, stride, padding, upsample };
+}
+
+function checkChannelAdd(channelAdd: Tensor, column: number, samples: number, outputs: number): void {
+  const { width } = expectShape("conv2d", channelAdd, ["samples", "width"], {
+    sizes: { samples },
+    hint: "channelAdd has a row for each sample and a number for each output channel",
+  });
+  if (column < 0 || column + outputs > width) {
+    throw new ShapeError(
+      `conv2d: ${outputs} output channels from column ${column} end at ${column + outputs}, rows of channelAdd have ${width}`,
+    );
+  }
 }
 
 /** Rows of one sample that a launch covers; `begin` and `rows` count output rows, the others the input rows that they need. */

@@ -3,6 +3,7 @@
  * kernel window in row-major order, and within a tap the channels: the order of the weights [KH, KW, C, O].
  */
 import { defineSnippet } from "../../engine/index.ts";
+import { epilogueUniforms } from "../matmul/epilogue.ts";
 
 /** What a launch of any rung knows of the convolution. A launch covers all pixels, or a band of rows of one sample. */
 export const convolutionUniforms = {
@@ -26,7 +27,7 @@ export const convolutionUniforms = {
   left: "u32",
   /** 1 where every input pixel stands for 2 x 2: the window then slides over the doubled map. */
   upsample: "u32",
-  terms: "u32",
+  ...epilogueUniforms,
 } as const;
 
 /**

@@ -1,7 +1,7 @@
 /** @file 2-D convolution over NHWC: y = activation(x * weight + bias + channelAdd) + residual, as an implicit GEMM. */
 import type { Tensor } from "../../engine/index.ts";
 import { type Conv2dOptions, type Convolution, convolutionOf } from "./convolution.ts";
-import { type Conv2dRung, conv2dRungs } from "./rungs.ts";
+import { type Conv2dRung, conv2dRungs, inQuads } from "./rungs.ts";
 
 export { type Conv2dOptions, type Convolution, convolutionOf, type Padding } from "./convolution.ts";
 export { conv2dNaive } from "./naive.ts";
@@ -11,16 +11,16 @@ export { conv2dTiled } from "./tiled.ts";
 
 /**
  * x [N, H, W, C] under windows of weight [KH, KW, C, O] -> [N, H', W', O] in x's dtype, with
- * H' = (H + top + bottom - KH) / stride + 1 (H doubled first where `upsample`). Sums in f32. bias is f32 [O], channelAdd [N, O],
- * the residual has the output's shape. Throws a ShapeError where the shapes don't fit. `rung` forces one, for tests and bench.
+ * H' = (H + top + bottom - KH) / stride + 1 (H doubled first where `upsample`). Sums in f32. bias is f32 [O], channelAdd [N, O] (or
+ * columns of longer rows), the residual has the output's shape. Throws a ShapeError where the shapes don't fit. `rung` forces one, for tests and bench.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, rung?: Conv2dRung): Tensor {
   const sizes = convolutionOf(x, weight, options);
-  return conv2dRungs[rung ?? chooseRung(x, sizes)](x, weight, options, sizes);
+  return conv2dRungs[rung ?? chooseRung(x, options, sizes)](x, weight, options, sizes);
 }
 
-function chooseRung({ device }: Tensor, { channels, outputs }: Convolution): Conv2dRung {
-  if (channels % 4 !== 0 || outputs % 4 !== 0) return "naive";
+function chooseRung({ device }: Tensor, options: Conv2dOptions, sizes: Convolution): Conv2dRung {
+  if (!inQuads(options, sizes)) return "naive";
   if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4)) return "software";
   return "tiled";
 }

@@ -2,7 +2,7 @@
 import { perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { gelu, quickGelu, silu } from "../activation.ts";
 import { add } from "../add.ts";
-import { termsOf } from "../matmul/epilogue.ts";
+import { epilogueTerms } from "../matmul/epilogue.ts";
 import { tileGrid, tileOf } from "../matmul/tile.ts";
 import { type Activation, activationCode } from "../snippets.ts";
 import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
@@ -18,19 +18,19 @@ export type Conv2dRung = keyof typeof conv2dRungs;
 
 function naive(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
   const tunables = { ACTIVATION: activationCode[options.activation ?? "none"] };
-  return eachBand(x, weight, options, sizes, ({ buffers, uniforms }) => {
+  return eachBand(x, weight, options, sizes, 1, ({ buffers, uniforms }) => {
     const grid = perElement(uniforms.rows * sizes.outputs);
     conv2dNaive.launch(buffers, { ...uniforms, channels: sizes.channels, columns: sizes.outputs }, grid, { tunables });
   });
 }
 
 function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
-  expectQuads(sizes);
+  expectQuads(options, sizes);
   const tile = tileOf(x.device, sizes.samples * sizes.outHeight * sizes.outWidth, sizes.outputs);
   const tunables = { ACTIVATION: activationCode[options.activation ?? "none"], WORKGROUP_SIZE: tile.rows };
   const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
   const inner_quads = sizes.kernelHeight * sizes.kernelWidth * quads.channel_quads;
-  return eachBand(x, weight, options, sizes, ({ buffers, uniforms }) => {
+  return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
     const grid = tileGrid(uniforms.rows, sizes.outputs, tile);
     conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads, eight: 8 }, grid, { tunables });
   });
@@ -38,7 +38,7 @@ function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolu
 
 /** An activation follows as a launch of its own: in the epilogue it would make another variant of this slow-compiling kernel. */
 function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
-  expectQuads(sizes);
+  expectQuads(options, sizes);
   const { activation = "none", residual } = options;
   if (activation !== "none") {
     return x.device.scope(() => {
@@ -49,7 +49,7 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
   }
   const lanes = x.device.subgroupSize;
   const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
-  return eachBand(x, weight, options, sizes, ({ buffers, uniforms }) => {
+  return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
     const grid = tileGrid(uniforms.rows, sizes.outputs, { rows: 4 * lanes, columns: 4 * lanes });
     conv2dSoftware.launch(buffers, { ...uniforms, ...quads, four: 4 }, grid, { tunables: { LANES: lanes } });
   });
@@ -57,8 +57,14 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
 
 const activations: Readonly<Record<Exclude<Activation, "none">, (x: Tensor) => Tensor>> = { silu, gelu, quick_gelu: quickGelu };
 
-function expectQuads({ channels, outputs }: Convolution): void {
-  if (channels % 4 === 0 && outputs % 4 === 0) return;
+/** Whether channels (and where they lie in channelAdd) come in fours. */
+export function inQuads({ channelAdd, channelAddColumn = 0 }: Conv2dOptions, { channels, outputs }: Convolution): boolean {
+  return [channels, outputs, channelAddColumn, channelAdd?.shape.at(-1) ?? 0].every((size) => size % 4 === 0);
+}
+
+function expectQuads(options: Conv2dOptions, sizes: Convolution): void {
+  if (inQuads(options, sizes)) return;
+  const { channels, outputs } = sizes;
   throw new ShapeError(`conv2d: this rung needs channels in fours, but there are ${channels} in and ${outputs} out`, {
     hint: "use the naive rung, or pad the channels with zeros",
   });
@@ -76,17 +82,18 @@ interface Launch {
   readonly uniforms: ReturnType<typeof uniformsOf>;
 }
 
-/** Makes the output and calls `launch` once, or for each band of each sample where x or y is larger than a binding. */
+/** `unit`: what the kernel reads at once, 1 or 4 numbers. Makes the output and calls `launch` once, or for each band of each sample where x or y is larger than a binding. */
 function eachBand(
   x: Tensor,
   weight: Tensor,
-  { bias, residual, channelAdd: channel_add }: Conv2dOptions,
+  { bias, residual, channelAdd: channel_add, channelAddColumn }: Conv2dOptions,
   sizes: Convolution,
+  unit: 1 | 4,
   launch: (launch: Launch) => void,
 ): Tensor {
   const { samples, height, outHeight, outWidth, outputs } = sizes;
   const y = x.device.empty([samples, outHeight, outWidth, outputs], x.dtype, "conv2d");
-  const terms = termsOf({ bias, channel_add, residual });
+  const terms = epilogueTerms({ bias, channel_add, residual }, unit, channelAddColumn);
   const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = x.device.limits;
   if (x.bytes <= limit && y.bytes <= limit) {
     const band = { begin: 0, rows: outHeight, inputBegin: 0, inputRows: height };
@@ -115,7 +122,13 @@ function eachBand(
   return y;
 }
 
-function uniformsOf(sizes: Convolution, band: Band, samples: number, firstSample: number, terms: number) {
+function uniformsOf(
+  sizes: Convolution,
+  band: Band,
+  samples: number,
+  firstSample: number,
+  terms: ReturnType<typeof epilogueTerms>,
+) {
   return {
     rows: samples * band.rows * sizes.outWidth,
     out_width: sizes.outWidth,
@@ -132,6 +145,6 @@ function uniformsOf(sizes: Convolution, band: Band, samples: number, firstSample
     top: sizes.padding.top,
     left: sizes.padding.left,
     upsample: sizes.upsample ? 1 : 0,
-    terms,
+    ...terms,
   };
 }

@@ -23,8 +23,16 @@ export interface EpilogueTensors {
   readonly residual?: Tensor | undefined;
 }
 
-export function termsOf({ bias, channel_add, residual }: EpilogueTensors): number {
-  return (bias ? term.bias : 0) | (channel_add ? term.channelAdd : 0) | (residual ? term.residual : 0);
+/** Uniforms of the epilogue; `added_width` and `added_column` count as the kernel reads `channel_add`: in numbers or in fours. */
+export const epilogueUniforms = { terms: "u32", added_width: "u32", added_column: "u32" } as const;
+
+/** `channelAddColumn`: where the output's first column lies in the rows of `channel_add`. `unit`: 4 for kernels that read vectors. */
+export function epilogueTerms({ bias, channel_add, residual }: EpilogueTensors, unit: 1 | 4, channelAddColumn = 0) {
+  return {
+    terms: (bias ? term.bias : 0) | (channel_add ? term.channelAdd : 0) | (residual ? term.residual : 0),
+    added_width: (channel_add?.shape.at(-1) ?? 0) / unit,
+    added_column: channelAddColumn / unit,
+  };
 }
 
 /** Checks bias and residual against the output's shape, [..., columns]. */
@@ -50,7 +58,7 @@ export const scalarEpilogueBuffers = {
   residual: { access: "read", optional: true },
 } as const;
 
-/** `epilogue(sum, row, quad, sample)` for four columns, `quad` counting in fours. Needs uniforms `terms` and `quads` (columns / 4). */
+/** `epilogue(sum, row, quad, sample)` for four columns, `quad` counting in fours. Needs epilogueUniforms and `quads` (columns / 4). */
 export const epilogue = defineSnippet({
   name: "epilogue",
   needs: [activate],
@@ -58,14 +66,14 @@ export const epilogue = defineSnippet({
     fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
       var value = sum;
       if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
-      if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.quads + quad]); }
+      if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.added_width + uniforms.added_column + quad]); }
       value = activate4(value);
       if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
       return value;
     }`,
 });
 
-/** `epilogue(sum, row, column, sample)` for one number. Needs uniforms `terms` and `columns`. */
+/** `epilogue(sum, row, column, sample)` for one number. Needs epilogueUniforms and `columns`. */
 export const scalarEpilogue = defineSnippet({
   name: "scalar_epilogue",
   needs: [activate],
@@ -73,7 +81,7 @@ export const scalarEpilogue = defineSnippet({
     fn epilogue(sum: f32, row: u32, column: u32, sample: u32) -> f32 {
       var value = sum;
       if ((uniforms.terms & 1u) != 0u) { value += bias[column]; }
-      if ((uniforms.terms & 2u) != 0u) { value += f32(channel_add[sample * uniforms.columns + column]); }
+      if ((uniforms.terms & 2u) != 0u) { value += f32(channel_add[sample * uniforms.added_width + uniforms.added_column + column]); }
       value = activate(value);
       if ((uniforms.terms & 4u) != 0u) { value += f32(residual[row * uniforms.columns + column]); }
       return value;

@@ -1,14 +1,14 @@
 /** @file GEMM, the readable rung: one invocation for one number of the output. Any shape. */
 import { defineKernel } from "../../engine/index.ts";
 import { flatIndex } from "../snippets.ts";
-import { scalarEpilogue, scalarEpilogueBuffers } from "./epilogue.ts";
+import { epilogueUniforms, scalarEpilogue, scalarEpilogueBuffers } from "./epilogue.ts";
 
 /** x [rows, inner] times weight [inner, columns] (or [columns, inner] where TRANSPOSED) -> y [rows, columns]. */
 export const matmulNaive = defineKernel({
   name: "matmul",
   rung: "naive",
   buffers: { x: "read", weight: { access: "read", type: "Weight" }, y: "write", ...scalarEpilogueBuffers },
-  uniforms: { rows: "u32", columns: "u32", inner: "u32", terms: "u32" },
+  uniforms: { rows: "u32", columns: "u32", inner: "u32", ...epilogueUniforms },
   flags: { TRANSPOSED: false },
   tunables: { ACTIVATION: 0 },
   snippets: [flatIndex, scalarEpilogue],

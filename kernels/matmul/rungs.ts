@@ -3,7 +3,7 @@ import { perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { inBands } from "../bands.ts";
 import { conv2d } from "../conv2d/index.ts";
 import { activationCode } from "../snippets.ts";
-import { termsOf } from "./epilogue.ts";
+import { epilogueTerms } from "./epilogue.ts";
 import type { MatmulOptions, Product } from "./index.ts";
 import { matmulNaive } from "./naive.ts";
 import { tileGrid, tileOf } from "./tile.ts";
@@ -19,7 +19,7 @@ function naive(x: Tensor, weight: Tensor, options: MatmulOptions, { rows, inner,
   const { bias, residual, transposed = false, activation = "none" } = options;
   const y = output(x, columns);
   inBands("matmul", rows, banded(x, y, residual), (band, count) => {
-    const uniforms = { rows: count, columns, inner, terms: termsOf({ bias, residual }) };
+    const uniforms = { rows: count, columns, inner, ...epilogueTerms({ bias, residual }, 1) };
     matmulNaive.launch({ ...band, weight, bias }, uniforms, perElement(count * columns), {
       flags: { TRANSPOSED: transposed },
       tunables: { ACTIVATION: activationCode[activation] },
@@ -36,7 +36,8 @@ function tiled(x: Tensor, weight: Tensor, options: MatmulOptions, product: Produ
   const tile = tileOf(x.device, rows, columns);
   const tunables = { ACTIVATION: activationCode[activation], WORKGROUP_SIZE: tile.rows };
   inBands("matmul", rows, banded(x, y, residual), (band, count) => {
-    const uniforms = { rows: count, quads: columns / 4, inner_quads: inner / 4, terms: termsOf({ bias, residual }), eight: 8 };
+    const terms = epilogueTerms({ bias, residual }, 4);
+    const uniforms = { rows: count, quads: columns / 4, inner_quads: inner / 4, ...terms, eight: 8 };
     matmulTiled.launch({ ...band, weight, bias }, uniforms, tileGrid(count, columns, tile), { tunables });
   });
   return y;

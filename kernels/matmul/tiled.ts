@@ -1,6 +1,6 @@
 /** @file GEMM, the rung for GPUs: tiles in workgroup memory, 8 x 8 sums in registers. inner and columns are multiples of 4. */
 import { defineKernel } from "../../engine/index.ts";
-import { epilogue, epilogueBuffers } from "./epilogue.ts";
+import { epilogue, epilogueBuffers, epilogueUniforms } from "./epilogue.ts";
 import { tiledProduct } from "./tile.ts";
 
 /** x [rows, inner] times weight [inner, columns] -> y [rows, columns], all read as vectors of four. */
@@ -13,7 +13,7 @@ export const matmulTiled = defineKernel({
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
   },
-  uniforms: { rows: "u32", quads: "u32", inner_quads: "u32", terms: "u32", eight: "u32" },
+  uniforms: { rows: "u32", quads: "u32", inner_quads: "u32", ...epilogueUniforms, eight: "u32" },
   tunables: { ACTIVATION: 0 },
   snippets: [epilogue, tiledProduct],
   wgsl: /* wgsl */ `

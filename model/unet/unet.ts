@@ -5,6 +5,7 @@ import type { Weights } from "../checkpoint/weights.ts";
 import { Conv2d, GroupNorm, Linear, tap } from "../layers.ts";
 import { ResBlock } from "./res-block.ts";
 import { downsample, SpatialTransformer, upsample } from "./spatial-transformer.ts";
+import { TimeColumns } from "./time-columns.ts";
 
 /** One entry of input_blocks or output_blocks: the layers it has, applied in this order. */
 interface Block {
@@ -27,6 +28,7 @@ export class UNet {
   readonly config: UNetConfig;
   readonly timeEmbed: readonly [Linear, Linear]; // time_embed.0, time_embed.2
   readonly labelEmbed: readonly [Linear, Linear] | undefined; // label_emb.0.0, label_emb.0.2 (SDXL)
+  readonly timeColumns: TimeColumns; //                  every block's emb_layers.1
   readonly inputBlocks: readonly Block[];
   readonly middle: readonly [ResBlock, SpatialTransformer | undefined, ResBlock]; // middle_block.0, .1, .2
   readonly outputBlocks: readonly Block[];
@@ -42,15 +44,17 @@ export class UNet {
       config.admChannels === undefined
         ? undefined
         : [new Linear(weights.at("label_emb.0.0")), new Linear(weights.at("label_emb.0.2"))];
-    this.inputBlocks = config.inputBlocks.map((block) => inputBlock(weights, config, block));
+    this.timeColumns = new TimeColumns(weights);
+    this.inputBlocks = config.inputBlocks.map((block) => inputBlock(weights, config, block, this.timeColumns));
     const { channels, depth } = config.middle;
     const middle = weights.at("middle_block");
     this.middle = [
-      new ResBlock(middle.at("0"), config.normGroups),
+      new ResBlock(middle.at("0"), config.normGroups, this.timeColumns),
       transformer(middle.at("1"), config, channels, depth),
-      new ResBlock(middle.at(depth > 0 ? "2" : "1"), config.normGroups),
+      new ResBlock(middle.at(depth > 0 ? "2" : "1"), config.normGroups, this.timeColumns),
     ];
-    this.outputBlocks = config.outputBlocks.map((block) => outputBlock(weights, config, block));
+    this.outputBlocks = config.outputBlocks.map((block) => outputBlock(weights, config, block, this.timeColumns));
+    this.timeColumns.load();
     this.normOut = new GroupNorm(weights.at("out.0"), config.normGroups, 1e-5);
     this.convOut = new Conv2d(weights.at("out.2"));
   }
@@ -67,18 +71,18 @@ export class UNet {
   forward(x: Tensor, time: Tensor, conditioning: Conditioning, vector?: Tensor): Tensor {
     return x.device.scope(() => {
       const keyValues = new Map(this.#transformers().map((module, i) => [module, conditioning[i]!]));
-      const emb = silu(this.#embed(time, vector)); //                    [N, 4 modelChannels]
+      const projected = this.timeColumns.forward(silu(this.#embed(time, vector))); // [N, sum of the blocks' channels]
       const skips: Tensor[] = [];
       let h = x;
       for (const block of this.inputBlocks) {
-        h = this.#run(block, h, emb, keyValues);
+        h = this.#run(block, h, projected, keyValues);
         skips.push(h);
       }
       const [first, attend, second] = this.middle;
-      h = first.forward(h, emb);
+      h = first.forward(h, projected);
       if (attend) h = attend.forward(h, keyValues.get(attend)!);
-      h = tap(`${this.path}.middle_block`, second.forward(h, emb));
-      for (const block of this.outputBlocks) h = this.#run(block, concat(h, skips.pop()!), emb, keyValues);
+      h = tap(`${this.path}.middle_block`, second.forward(h, projected));
+      for (const block of this.outputBlocks) h = this.#run(block, concat(h, skips.pop()!), projected, keyValues);
       return this.convOut.forward(this.normOut.forward(h, { silu: true })); // [N, H, W, 4]
     });
   }
@@ -91,9 +95,9 @@ export class UNet {
     return add(emb, tap(`${this.path}.label_emb`, label2.forward(label1.forward(vector, { activation: "silu" }))));
   }
 
-  #run(block: Block, x: Tensor, emb: Tensor, keyValues: ReadonlyMap<SpatialTransformer, readonly Tensor[]>): Tensor {
+  #run(block: Block, x: Tensor, time: Tensor, keyValues: ReadonlyMap<SpatialTransformer, readonly Tensor[]>): Tensor {
     let h = block.conv?.forward(x) ?? x;
-    if (block.res) h = block.res.forward(h, emb);
+    if (block.res) h = block.res.forward(h, time);
     if (block.transformer) h = block.transformer.forward(h, keyValues.get(block.transformer)!);
     if (block.upsample) h = block.upsample.forward(h);
     return tap(block.path, h);
@@ -114,22 +118,22 @@ function transformer(weights: Weights, config: UNetConfig, channels: number, dep
   return new SpatialTransformer(weights, { depth, heads: attentionHeads(config, channels).heads, normGroups: config.normGroups });
 }
 
-function inputBlock(weights: Weights, config: UNetConfig, block: InputBlock): Block {
+function inputBlock(weights: Weights, config: UNetConfig, block: InputBlock, time: TimeColumns): Block {
   const at = weights.at(block.path);
   if (block.kind === "conv") return { path: at.path, conv: new Conv2d(at.at("0")) };
   if (block.kind === "down") return { path: at.path, conv: downsample(at.at("0")) };
   return {
     path: at.path,
-    res: new ResBlock(at.at("0"), config.normGroups),
+    res: new ResBlock(at.at("0"), config.normGroups, time),
     transformer: transformer(at.at("1"), config, block.channels, block.depth),
   };
 }
 
-function outputBlock(weights: Weights, config: UNetConfig, block: OutputBlock): Block {
+function outputBlock(weights: Weights, config: UNetConfig, block: OutputBlock, time: TimeColumns): Block {
   const at = weights.at(block.path);
   return {
     path: at.path,
-    res: new ResBlock(at.at("0"), config.normGroups),
+    res: new ResBlock(at.at("0"), config.normGroups, time),
     transformer: transformer(at.at("1"), config, block.channels, block.depth),
     upsample: block.upsample === undefined ? undefined : upsample(weights.at(block.upsample)),
   };

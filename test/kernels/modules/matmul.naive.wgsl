@@ -10,7 +10,7 @@ alias Added4 = vec4<f32>;
 const TRANSPOSED = false;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
-struct Uniforms { rows: u32, columns: u32, inner: u32, terms: u32 }
+struct Uniforms { rows: u32, columns: u32, inner: u32, terms: u32, added_width: u32, added_column: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
@@ -81,7 +81,7 @@ fn activate4(x: vec4f) -> vec4f {
 fn epilogue(sum: f32, row: u32, column: u32, sample: u32) -> f32 {
   var value = sum;
   if ((uniforms.terms & 1u) != 0u) { value += bias[column]; }
-  if ((uniforms.terms & 2u) != 0u) { value += f32(channel_add[sample * uniforms.columns + column]); }
+  if ((uniforms.terms & 2u) != 0u) { value += f32(channel_add[sample * uniforms.added_width + uniforms.added_column + column]); }
   value = activate(value);
   if ((uniforms.terms & 4u) != 0u) { value += f32(residual[row * uniforms.columns + column]); }
   return value;

@@ -9,7 +9,7 @@ alias Added2 = vec2<f32>;
 alias Added4 = vec4<f32>;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
-struct Uniforms { rows: u32, quads: u32, inner_quads: u32, terms: u32, eight: u32 }
+struct Uniforms { rows: u32, quads: u32, inner_quads: u32, terms: u32, added_width: u32, added_column: u32, eight: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element4>;
@@ -76,7 +76,7 @@ fn activate4(x: vec4f) -> vec4f {
 fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
   var value = sum;
   if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
-  if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.quads + quad]); }
+  if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.added_width + uniforms.added_column + quad]); }
   value = activate4(value);
   if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
   return value;
