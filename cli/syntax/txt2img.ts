@@ -129,5 +129,5 @@ Other commands (limn COMMAND --help):
   trace            compare every module with recorded outputs
   doctor           say what was found on this machine, and prove that it computes
 
-Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 130 interrupted.
+Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 9 network, 130 interrupted.
 `;

@@ -6,7 +6,7 @@ import { root } from "./limn.ts";
 /** Not codes of ours: variables and fields of the system, a tunable, the beginning of several codes. */
 const foreign = /^(VK_|XDG_|CUDA_|MESA_|ERR_|ID_LIKE$|VERSION_ID$|PRETTY_NAME$|WORKGROUP_SIZE$|ST_HEADER$)/;
 /** Made from an option's name in cli/numbers.ts and cli/arguments.ts. */
-const fromOptions = "width height steps guidance batch tolerance adapter max-header tier precision prediction".split(" ");
+const fromOptions = "width height steps guidance batch eta tolerance adapter max-header tier precision prediction".split(" ");
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
