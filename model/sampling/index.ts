@@ -8,10 +8,11 @@ export {
   ownRules,
   rulesOf,
 } from "./compatibility.ts";
-export { LatentNoise, type LatentShape } from "./latent-noise.ts";
+export { LatentNoise, type LatentShape, type NoiseOptions } from "./latent-noise.ts";
 export { editDistance, nearestName } from "./nearest-name.ts";
 export { alphaBarToSigma, NoiseSchedule, type NoiseScheduleConfig } from "./noise-schedule.ts";
 export type { PlanOptions, SamplingNames } from "./plan-options.ts";
+export { BrownianTree } from "./rng/brownian-tree.ts";
 export type { Generator } from "./rng/generator.ts";
 export { PhiloxGenerator } from "./rng/philox.ts";
 export { TorchCpuGenerator } from "./rng/torch-cpu.ts";

@@ -5,6 +5,7 @@ const TERMS = 60;
 
 /** The x in 0..1 below which a share p of Beta(a, a) lies. */
 export function symmetricBetaQuantile(p: number, a: number): number {
+  if (p === 0.5) return 0.5; // exact, as it may be rounded to a timestep
   if (p > 0.5) return 1 - symmetricBetaQuantile(1 - p, a);
   const half = lowerIntegral(0.5, a);
   let [low, high] = [0, 0.5];

@@ -4,6 +4,7 @@ import {
   leadingTransitions,
   NoiseSchedule,
   nearestName,
+  type PlanOptions,
   planSampling,
   resolveSampling,
   samplers,
@@ -90,6 +91,87 @@ describe("plan", () => {
 
   it.each([-0.1, 1.1, Number.NaN])("refuses eta %s", (eta) => {
     expect(() => planSampling(noise, { steps: 5, eta })).toThrow(expect.objectContaining({ code: "INVALID_ETA" }));
+  });
+
+  it.each([
+    [[14], "INVALID_SIGMAS"],
+    [[], "INVALID_SIGMAS"],
+    [[1, 2, 0], "INVALID_SIGMAS"],
+    [[3, 3, 0], "INVALID_SIGMAS"],
+    [[3, 1, -1], "INVALID_SIGMAS"],
+    [[Number.POSITIVE_INFINITY, 1, 0], "INVALID_SIGMAS"],
+    [[3, Number.NaN, 0], "INVALID_SIGMAS"],
+  ] as const)("refuses the sigmas %j", (sigmas, code) => {
+    expect(() => planSampling(noise, { steps: 20, sigmas: [...sigmas] })).toThrow(expect.objectContaining({ code }));
+  });
+
+  it.each([
+    [{ churn: -1 }, "INVALID_CHURN"],
+    [{ churnMin: Number.NaN }, "INVALID_CHURN_MIN"],
+    [{ churnMin: 3, churnMax: 2 }, "INVALID_CHURN_MAX"],
+    [{ noiseScale: Number.POSITIVE_INFINITY }, "INVALID_NOISE_SCALE"],
+    [{ rho: 0 }, "INVALID_RHO"],
+    [{ sigmaMin: 20 }, "INVALID_SIGMA_RANGE"],
+    [{ sigmaMin: 0 }, "INVALID_SIGMA_RANGE"],
+    [{ sampler: "ddim", sigmas: [10, 1, 0] }, "SIGMAS_NOT_TAKEN"],
+  ] as const)("refuses %j", (options, code) => {
+    expect(() => planSampling(noise, { steps: 5, ...options })).toThrow(
+      expect.objectContaining({ code, hint: expect.any(String) }),
+    );
+  });
+
+  it("takes sigmas as they are", () => {
+    const plan = planSampling(noise, { sampler: "dpm_2", steps: 999, sigmas: [10, 3, 0.5] });
+    expect(plan.sigmas).toEqual([10, 3, 0.5]);
+    expect(plan).toMatchObject({ yields: 2, initialNoiseScale: 10 });
+  });
+
+  it("leaves out the sigma before the last where A1111 or ComfyUI does, or the user says so", () => {
+    const count = (options: Partial<PlanOptions>) => {
+      const { sigmas } = planSampling(noise, { steps: 10, ...options });
+      expect(sigmas.length).toBe(11);
+      return sigmas.at(-2);
+    };
+    const kept = noise.sigmaMin;
+    expect(count({ sampler: "dpmpp_2m" })).toBeCloseTo(kept, 9);
+    expect(count({ sampler: "dpmpp_2m", discardPenultimate: true })).toBeGreaterThan(kept * 1.5);
+    expect(count({ sampler: "dpm_2" })).toBeGreaterThan(kept * 1.5);
+    expect(count({ sampler: "dpm_2", discardPenultimate: false })).toBeCloseTo(kept, 9);
+    expect(count({ sampler: "dpm_2", compat: "comfy" })).toBeGreaterThan(kept * 1.5);
+    expect(count({ sampler: "dpmpp_3m_sde", compat: "comfy" })).toBeCloseTo(kept, 9);
+    expect(count({ sampler: "dpmpp_3m_sde", compat: "a1111" })).toBeGreaterThan(kept * 1.5);
+  });
+
+  it("starts with unit variance where the program does", () => {
+    const scale = (options: Partial<PlanOptions>) => planSampling(noise, { steps: 10, ...options }).initialNoiseScale;
+    const [sigma, unit] = [noise.sigmaMax, Math.sqrt(noise.sigmaMax ** 2 + 1)];
+    expect(scale({ sampler: "euler" })).toBeCloseTo(sigma, 6);
+    expect(scale({ sampler: "euler", compat: "a1111" })).toBeCloseTo(sigma, 6);
+    expect(scale({ sampler: "euler", compat: "comfy" })).toBeCloseTo(unit, 6);
+    expect(scale({ sampler: "euler", compat: "comfy", sigmas: [5, 1, 0] })).toBe(5);
+    expect(scale({ sampler: "unipc" })).toBeCloseTo(unit, 6);
+    expect(scale({ sampler: "ddim", compat: "comfy" })).toBe(1);
+  });
+
+  it("follows A1111's and the original's timesteps of DDIM", () => {
+    const asked = (compat: PlanOptions["compat"], steps = 20) => planSampling(noise, { sampler: "ddim", steps, compat }).yields;
+    expect([asked(undefined), asked("a1111"), asked("compvis"), asked("diffusers")]).toEqual([20, 19, 20, 20]);
+    // 1000 is no multiple of 30.
+    expect([asked(undefined, 30), asked("a1111", 30), asked("compvis", 30)]).toEqual([30, 30, 31]);
+  });
+
+  it("follows diffusers' leading timesteps", () => {
+    const sigmas = (options: Partial<PlanOptions>) => planSampling(noise, { steps: 10, compat: "diffusers", ...options }).sigmas;
+    expect(sigmas({ sampler: "euler" })[0]).toBe(noise.sigmas[901]);
+    expect(sigmas({ sampler: "dpmpp_2m" })[0]).toBe(noise.sigmas[901]);
+    expect(sigmas({ sampler: "dpmpp_2m" }).at(-2)).toBe(noise.sigmas[91]);
+    expect(sigmas({ sampler: "euler", schedule: "karras" })[0]).toBeCloseTo(noise.sigmaMax, 6);
+  });
+
+  it("knows which samplers want a Brownian path, over the sigmas above 0", () => {
+    const plan = planSampling(noise, { sampler: "DPM++ SDE Karras", steps: 10 });
+    expect(plan.brownian).toEqual({ sigmaMin: plan.sigmas[9], sigmaMax: plan.sigmas[0] });
+    expect(planSampling(noise, { sampler: "euler_a", steps: 10 }).brownian).toBeUndefined();
   });
 
   it("starts at the largest sigma in k-space and at 1 in VP space", () => {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { resolveSchedule, schedules } from "../../model/sampling/index.ts";
 import { NoiseSchedule } from "../../model/sampling/noise-schedule.ts";
+import { variantOf } from "../../model/sampling/schedule-table.ts";
 import { compare, missing, recorded } from "./recorded.ts";
 
 const noise = new NoiseSchedule();
@@ -36,6 +37,57 @@ describe.skipIf(missing)("recorded schedules", () => {
     expect(compare(noise.alphaBar, await file!.read("alphas_cumprod")).maxAbsError).toBeLessThanOrEqual(1e-7);
     const sigmas = await file!.read("sigmas.model");
     for (const [t, sigma] of noise.sigmas.entries()) expect(Math.abs(sigma - sigmas[t]!)).toBeLessThanOrEqual(1e-5 * sigma);
+  });
+});
+
+describe("variants", () => {
+  const near = (actual: readonly number[], expected: readonly number[]) => {
+    expect(actual.length).toBe(expected.length);
+    // Given to six digits.
+    for (const [i, value] of expected.entries())
+      expect(Math.abs(actual[i]! - value)).toBeLessThanOrEqual(5e-6 * Math.max(value, 0.1));
+  };
+  const comfy = (name: string, steps: number) => variantOf(resolveSchedule(name), { compat: "comfy" })(noise, steps);
+
+  it("of ComfyUI have its values", () => {
+    near(comfy("beta", 10), [14.6146, 11.5428, 7.37184, 4.3728, 2.61524, 1.61828, 1.02733, 0.654885, 0.39551, 0.199059, 0]);
+    near(
+      comfy("kl_optimal", 10),
+      [14.6146, 4.23235, 2.39372, 1.59707, 1.133, 0.815245, 0.572915, 0.372484, 0.195289, 0.0291675, 0],
+    );
+    near(
+      comfy("align_your_steps", 10),
+      [14.6146412, 6.4745761, 3.8636746, 2.6946152, 1.8841921, 1.3943805, 0.9642584, 0.6523686, 0.3977456, 0.1515233, 0],
+    );
+    expect(comfy("karras", 10)).toEqual(resolveSchedule("karras").sigmas(noise, 10));
+  });
+
+  it("of ComfyUI's beta drop repeated timesteps", () => {
+    const sigmas = comfy("beta", 300);
+    expect(sigmas.length).toBeLessThan(301);
+    expect(new Set(sigmas).size).toBe(sigmas.length);
+  });
+
+  it("of SDXL are its own levels", () => {
+    const sdxl = variantOf(resolveSchedule("align_your_steps"), { sdxl: true });
+    expect(sdxl(noise, 12)).toEqual(resolveSchedule("align_your_steps_sdxl").sigmas(noise, 12));
+  });
+
+  it("take rho and the range of sigma", () => {
+    near(
+      resolveSchedule("polyexponential").sigmas(noise, 10, { rho: 2 }),
+      [14.6146, 3.9641, 1.25362, 0.462222, 0.1987, 0.0995889, 0.0581952, 0.0396486, 0.0314943, 0.0291675, 0],
+    );
+    const old = resolveSchedule("karras").sigmas(noise, 5, { sigmaMin: 0.1, sigmaMax: 10 });
+    expect(old[0]).toBeCloseTo(10, 9);
+    expect(old[4]).toBeCloseTo(0.1, 9);
+  });
+
+  it("GITS has its table, and interpolates it beyond 20 steps", () => {
+    const gits = resolveSchedule("gits");
+    expect(gits.sigmas(noise, 4)).toEqual([14.61464119, 2.36326075, 0.92192322, 0.36617002, 0]);
+    expect(gits.sigmas(noise, 20)[19]).toBe(0.09824532);
+    expect(gits.sigmas(noise, 40)[2]).toBeCloseTo(7.49001646, 6);
   });
 });
 
