@@ -1,4 +1,4 @@
-/** @file `npm run bench -- kernels|image ...`: how fast limn is on this machine, with the numbers to compare. */
+/** @file `npm run bench -- kernels|step|image|roofline ...`: how fast limn is on this machine, with the numbers to compare. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { type Precision, type Tier, tiers } from "../engine/index.ts";
@@ -7,6 +7,7 @@ import { adapterName, benchDevice } from "./gpu.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels, benchPeerShapes } from "./kernels.ts";
 import { type BenchFamily, families, familyCases, familySize, peerCases } from "./shapes.ts";
+import { benchStep } from "./step.ts";
 
 interface Common {
   readonly tier?: Tier;
@@ -56,6 +57,21 @@ command("kernels", "every expensive shape: validated, then timed by GPU timestam
       finish({ ...header, family: options.family, size, ...report }, options);
     },
   );
+
+command("step", "one denoising step with synthetic weights: in all, by kernel, by block, and what the host does")
+  .addOption(new Option("--family <family>", "whose U-Net").choices([...families]).default("sd15"))
+  .option("--size <pixels>", "picture size (512 for sd15, 1024 for sdxl, 128 for embedded)")
+  .option("--batch <samples>", "2 with guidance, 1 without", "2")
+  .option("--runs <count>", "timed steps; fast ones are run many at a time", "5")
+  .action(async (options: Common & { family: BenchFamily; size?: string; batch: string; runs: string }) => {
+    const device = await benchDevice(options);
+    const log = options.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
+    const { family } = options;
+    const [size, batch, runs] = [Number(options.size ?? familySize[family]), Number(options.batch), Number(options.runs)];
+    const header = { adapter: adapterName(device), tier: device.tier, precision: device.storage };
+    log([...Object.values(header), family, `${size}x${size}`, `batch ${batch}`].join(", "));
+    finish({ ...header, family, size, batch, ...(await benchStep(device, { family, size, batch, runs }, log)) }, options);
+  });
 
 command("image", "a picture of the embedded checkpoint, cold and warm, by stage")
   .option("--runs <count>", "warm pictures", "3")

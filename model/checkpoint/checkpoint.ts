@@ -55,6 +55,11 @@ export class Checkpoint {
     return [...this.#targets.values()].reduce((sum, { tensor }) => sum + tensor.bytes, 0);
   }
 
+  /** What modules asked for: each tensor on the device, and the names of the file's tensors in it. */
+  get tensors(): { readonly tensor: Tensor; readonly names: readonly string[] }[] {
+    return [...this.#targets.values()].map(({ tensor, parts }) => ({ tensor, names: parts.map(({ entry }) => entry.name) }));
+  }
+
   /** Tensors that no module asked for and a rule explains, by reason. */
   get ignored(): readonly Ignored[] {
     return sortUnused(this.#unasked()).ignored;
