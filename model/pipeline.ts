@@ -15,6 +15,9 @@ import { type Modules, type StageStorage, Stages, stageNames, stageWords } from 
 /** Steps that the host may be ahead of the GPU: progress stays true and stopping is quick. */
 const stepsAhead = 2;
 
+/** Of every sampler but those with CFG++. */
+const plainGuidance = { guidanceFactor: 1, needsNegative: false };
+
 export class StableDiffusion {
   readonly device: Device;
   readonly config: ModelConfig;
@@ -115,10 +118,10 @@ export class StableDiffusion {
   }
 
   /** prompt -> ids -> context, left in the U-Net's inputs. */
-  async #encode({ prompt, options, settings, warnings }: Job): Promise<void> {
+  async #encode({ prompt, options, settings, plan, warnings }: Job): Promise<void> {
     const { device } = this;
     const { width, height, guidance } = settings;
-    const stages = this.#stagesFor(settings);
+    const stages = this.#stagesFor(settings, plan);
     stages.resetFiniteCheck();
     const prompts = stages.size.guided ? [options.negative ?? "", prompt] : [prompt];
     const { cut } = await stages.text.run(prompts); //                                             [P, 77, D]
@@ -130,7 +133,8 @@ export class StableDiffusion {
       device.write(vector, sizeVector(await stages.text.pooled(), sizes, vector.shape[1]!)); //     [P, adm]
     }
     stages.denoiser.prepare();
-    stages.denoiser.guidance = guidance;
+    stages.denoiser.guidance = guidance * plan.guidanceFactor;
+    stages.denoiser.wholeTimesteps = plan.wholeTimesteps;
     await stages.expectFinite("text");
   }
 
@@ -138,16 +142,16 @@ export class StableDiffusion {
   async *#denoise(job: Job): AsyncGenerator<GenerateStep, Tensor> {
     const { settings, options, plan } = job;
     for (;;) {
-      const stages = this.#stagesFor(settings);
+      const stages = this.#stagesFor(settings, plan);
       const [height, width] = this.#latentSize(settings);
-      const generator = LatentNoise.torchCpu(settings.seed, 1, { height, width });
+      const generator = new LatentNoise({ seed: settings.seed, brownian: plan.brownian }, { height, width });
       const upload = (noise: Float32Array) => this.device.upload(noise, [1, height, width, 4], "f32", "latent");
       const drawn = generator.next(); //                                                           [1, H/8, W/8, 4]
       const unit = options.noise ? toNHWC(options.noise, height, width) : drawn;
       const x = upload(unit.map((value) => value * plan.initialNoiseScale));
       let finished = false;
       try {
-        const sampling = plan.run({ denoiser: stages.denoiser, x, noise: () => upload(generator.next()) });
+        const sampling = plan.run({ denoiser: stages.denoiser, x, noise: (from, to) => upload(generator.between(from, to)) });
         const latent = yield* this.#steps(sampling, stages, plan.yields, options.signal);
         finished = true;
         return latent;
@@ -196,9 +200,9 @@ export class StableDiffusion {
   }
 
   /** latent -> image, RGBA bytes. */
-  async #decode({ settings, options }: Job, latent: Tensor): Promise<Uint8Array> {
+  async #decode({ settings, options, plan }: Job, latent: Tensor): Promise<Uint8Array> {
     options.signal?.throwIfAborted();
-    const stages = this.#stagesFor(settings);
+    const stages = this.#stagesFor(settings, plan);
     this.device.copy(latent, stages.latent);
     stages.decode.run(); //                                                                        [1, H, W]
     const pixels = await stages.decode.result.readU32();
@@ -255,8 +259,11 @@ export class StableDiffusion {
     this.model.free();
   }
 
-  #stagesFor({ width, height, guidance }: Pick<Settings, "width" | "height" | "guidance">): Stages {
-    const size = { width, height, guided: guidance !== 1 };
+  #stagesFor(
+    { width, height, guidance }: Pick<Settings, "width" | "height" | "guidance">,
+    { guidanceFactor, needsNegative }: Pick<SamplingPlan, "guidanceFactor" | "needsNegative"> = plainGuidance,
+  ): Stages {
+    const size = { width, height, guided: guidance * guidanceFactor !== 1 || needsNegative };
     if (this.#stages && !this.#stages.fits(size)) this.#dropStages();
     this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.#modules, size, this.#storage));
     return this.#stages;
