@@ -25,8 +25,8 @@ export async function* dpmAdaptive(run: SigmaRun): Sampling {
   const exponent = run.eta > 0 ? 1 / 1.5 : 1 / 3;
   let sigma = run.sigmas[0]!;
   let h = FIRST_H;
-  let previousLow = await state.x.read();
   try {
+    let previousLow = await state.x.read();
     for (let step = 0; Math.log(sigma / smallest) > 1e-5; step++) {
       const next = Math.max(smallest, sigma * Math.exp(-h));
       const { down, up } = stepDown({ sigma, next, smallest, eta: run.eta });
