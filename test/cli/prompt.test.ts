@@ -1,0 +1,76 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { promptRow } from "../../tokenizer/prompt/index.ts";
+import { build, errorLines, limn, temporaryFolder } from "./limn.ts";
+
+describe("limn prompt", () => {
+  beforeAll(build);
+  const folder = temporaryFolder();
+
+  test("explains parts, schedule and tokens", async () => {
+    const { code, stdout } = await limn([
+      "prompt",
+      "a [cat:dog:0.5] AND (fox:1.3) :0.5 <lora:x:0.8>",
+      "--explain",
+      "--steps",
+      "4",
+    ]);
+    expect(code).toBe(0);
+    const lines = stdout.toString().split("\n");
+    expect(lines.slice(0, 6)).toEqual([
+      'LoRA "x": 0.8 in the text encoder, 0.8 in the U-Net',
+      "part 1 of 2, weight 1, 4 steps",
+      '  1-2        "a cat"',
+      '  3-4        "a dog"',
+      "part 2 of 2, weight 0.5, 4 steps",
+      '  1-4        " (fox:1.3)"',
+    ]);
+  });
+
+  test("gives the same as JSON", async () => {
+    const { stdout } = await limn(["prompt", "a (cat:1.5)", "--explain", "--json"]);
+    expect(JSON.parse(stdout.toString())).toMatchObject({
+      steps: 20,
+      parts: [{ weight: 1, schedule: [{ end: 20, text: "a (cat:1.5)" }] }],
+      texts: [
+        {
+          attention: [
+            ["a ", 1],
+            ["cat", 1.5],
+          ],
+          chunks: [
+            {
+              tokens: [
+                { id: 320, text: "a", weight: 1 },
+                { id: 2368, text: "cat", weight: 1.5 },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  test("gives a row for every prompt of a file", async () => {
+    const prompts = ["a (b)", "(x:1.2.3)", "[a|b] AND c:2"];
+    const file = join(folder, "prompts.json");
+    writeFileSync(file, JSON.stringify(prompts));
+    const { code, stdout } = await limn(["prompt", "--file", file, "--json"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout.toString())).toEqual(prompts.map((prompt) => promptRow(prompt)));
+  });
+
+  test.each([
+    ["INVALID_PROMPT_TAG", ["<lora:../../x:1>"]],
+    ["INVALID_PROMPT_WEIGHT", ["(x:1.2.3)", "--explain"]],
+    ["PROMPT_TOO_LONG", ["a".repeat(65_537)]],
+    ["MISSING_ARGUMENT", []],
+    ["OPTIONS_CONFLICT", ["a", "--file", "b.json"]],
+    ["OPTIONS_CONFLICT", ["--file", "b.json", "--steps", "3"]],
+    ["INVALID_STEPS", ["a", "--steps", "0"]],
+  ])("refuses with %s", async (expected, args) => {
+    const { code, stderr } = await limn(["prompt", ...args]);
+    expect([code, errorLines(stderr).code]).toEqual([2, expected]);
+  });
+});
