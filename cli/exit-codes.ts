@@ -6,6 +6,7 @@ import {
   ImageError,
   LimnError,
   ModelFileError,
+  NetworkError,
   NonFiniteError,
   OutOfMemoryError,
   UsageError,
@@ -22,6 +23,7 @@ export const exitCodes = {
   memory: 6,
   device: 7,
   nonFinite: 8,
+  network: 9,
   image: 10,
   interrupted: 130,
   brokenPipe: 141,
@@ -37,6 +39,7 @@ const byClass = [
   [OutOfMemoryError, exitCodes.memory],
   [DeviceError, exitCodes.device],
   [NonFiniteError, exitCodes.nonFinite],
+  [NetworkError, exitCodes.network],
   [ImageError, exitCodes.image],
 ] as const;
 

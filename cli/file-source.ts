@@ -18,6 +18,7 @@ export class FileSource implements ByteSource {
   readonly size: number;
   readonly #handle: FileHandle;
   readonly #stamp: Stamp;
+  readonly #beside: FileSource[] = [];
 
   constructor(path: string, handle: FileHandle, stamp: Stamp) {
     this.name = path;
@@ -53,8 +54,15 @@ export class FileSource implements ByteSource {
     return now.size === this.#stamp.size && now.mtimeNs === this.#stamp.mtimeNs && now.ino === this.#stamp.ino;
   }
 
+  async beside(name: string): Promise<ByteSource> {
+    const source = await openFile(join(dirname(this.name), name));
+    this.#beside.push(source);
+    return source;
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
+    for (const source of this.#beside) await source.close();
   }
 }
 
@@ -102,7 +110,6 @@ async function expectRegular(path: string, kind: Kind): Promise<void> {
 
 async function directoryHint(path: string): Promise<string> {
   const names = await readdir(path).catch((): string[] => []);
-  if (names.includes("model_index.json")) return "a diffusers folder is not read: get the model as one .safetensors file";
   const models = names.filter((name) => name.endsWith(".safetensors")).slice(0, 3);
   return models.length === 0
     ? "pass a .safetensors file"

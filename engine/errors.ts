@@ -42,6 +42,8 @@ export class OutOfMemoryError extends LimnError {}
 export class DeviceError extends LimnError {}
 /** NaN or infinity where a number should be (exit 8). */
 export class NonFiniteError extends LimnError {}
+/** The network or a server says no (exit 9). */
+export class NetworkError extends LimnError {}
 /** An input picture can't be read (exit 10). */
 export class ImageError extends LimnError {}
 /** An operation got shapes or types that don't fit together: a bug of the caller (exit 1). */

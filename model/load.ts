@@ -1,10 +1,10 @@
 /** @file Opens a checkpoint: its configuration, its weights, and the modules that take them. */
 import type { Device } from "../engine/index.ts";
-import type { ByteSource } from "./checkpoint/byte-source.ts";
+import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { type ModelConfig, type Prediction, readConfig } from "./checkpoint/config.ts";
 import type { LoadOptions as StreamOptions } from "./checkpoint/loader.ts";
-import { openSafetensors } from "./checkpoint/safetensors.ts";
+import { openModelFile, openVaeFile } from "./checkpoint/open.ts";
 import type { GenerateOptions } from "./generation.ts";
 import type { Modules } from "./stages.ts";
 import { TextEncoder } from "./text/text-encoder.ts";
@@ -13,8 +13,8 @@ import { VaeDecoder } from "./vae/decoder.ts";
 
 export interface LoadOptions extends StreamOptions {
   readonly device: Device;
-  /** A file of its own for the VAE. */
-  readonly vae?: ByteSource | undefined;
+  /** A file of its own for the VAE, or a folder with one. */
+  readonly vae?: ModelSource | undefined;
   /** What the U-Net predicts, where the file is known to be read wrongly. */
   readonly prediction?: Prediction | undefined;
   /** Size to prepare for while the weights load. */
@@ -38,10 +38,10 @@ export interface OpenModel {
   free(): void;
 }
 
-export async function openModel(source: ByteSource, options: LoadOptions): Promise<OpenModel> {
+export async function openModel(source: ModelSource, options: LoadOptions): Promise<OpenModel> {
   const limits = options.maxHeader === undefined ? {} : { maxHeader: options.maxHeader };
-  const file = await openSafetensors(source, limits);
-  const vaeFile = options.vae && (await openSafetensors(options.vae, limits));
+  const file = await openModelFile(source, limits);
+  const vaeFile = options.vae && (await openVaeFile(options.vae, limits));
   const found = await readConfig(file, vaeFile ? { vae: vaeFile } : {});
   const config = options.prediction ? { ...found, prediction: options.prediction, predictionFrom: "metadata" as const } : found;
   const { strict = false, allowNonfinite = false } = options;

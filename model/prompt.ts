@@ -10,12 +10,12 @@ export interface PromptIds {
   readonly cut: number;
 }
 
-/** CLIP under Hugging Face's names pads with the end marker, OpenCLIP with zeros. */
+/** The ids of a prompt: CLIP pads with the end marker, OpenCLIP with zeros. */
 export function promptIds(tokenizer: ClipTokenizer, prompt: string, config: TextConfig): PromptIds {
   const length = config.positions;
   const tokens = tokenizer.encode(prompt);
   return {
-    ids: tokenizer.sequence(tokens, { length, pad: config.kind === "clip" ? "end" : "zero" }),
+    ids: tokenizer.sequence(tokens, { length, pad: config.padding }),
     cut: Math.max(0, tokens.length - (length - 2)),
   };
 }

@@ -1,17 +1,18 @@
 /** @file `limn inspect`: what a checkpoint holds, without loading its weights. */
 import { ModelFileError } from "../../engine/errors.ts";
 import { type ModelConfig, readConfig } from "../../model/checkpoint/config.ts";
+import { openModelFile } from "../../model/checkpoint/open.ts";
 import { printable } from "../../model/checkpoint/printable.ts";
-import { openSafetensors, type SafetensorsFile } from "../../model/checkpoint/safetensors.ts";
-import { openFile } from "../file-source.ts";
+import type { SafetensorsFile } from "../../model/checkpoint/safetensors.ts";
+import { openModelSource } from "../model-source.ts";
 import type { InspectOptions } from "../options.ts";
 import { writeStdout } from "../stdout.ts";
 
-/** @throws FileSystemError those of `openFile`; ModelFileError those of `openSafetensors`, and of `readConfig` but MODEL_UNSUPPORTED */
+/** @throws FileSystemError those of `openModelSource`; ModelFileError those of `openModelFile`, and of `readConfig` but MODEL_UNSUPPORTED */
 export async function run({ file: path, maxHeader, json, verbose }: InspectOptions): Promise<void> {
-  const source = await openFile(path);
+  const source = await openModelSource(path);
   try {
-    const file = await openSafetensors(source, maxHeader === undefined ? {} : { maxHeader });
+    const file = await openModelFile(source, maxHeader === undefined ? {} : { maxHeader });
     const { config, reason } = await configOf(file);
     const report = reportOf(file, config, reason);
     await writeStdout(json ? `${JSON.stringify(report)}\n` : describeReport(report, verbose));

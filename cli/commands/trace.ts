@@ -1,5 +1,6 @@
 /** @file `limn trace`: compares every module, sampler, schedule and generator with recorded outputs of the originals. */
 import { ModelFileError } from "../../engine/errors.ts";
+import { openModelFile } from "../../model/checkpoint/open.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { recordedFile } from "../../model/trace/recorded-file.ts";
 import { type TracedTensor, type TraceReport, trace } from "../../model/trace/trace.ts";
@@ -8,7 +9,8 @@ import { needsModel } from "../../model/trace/trace-model.ts";
 import { openDevice } from "../device.ts";
 import { embeddedModel } from "../embedded-model.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { type FileSource, openFile } from "../file-source.ts";
+import { openFile } from "../file-source.ts";
+import { openModelSource } from "../model-source.ts";
 import type { CommandContext, TraceOptions } from "../options.ts";
 import { writeStdout } from "../stdout.ts";
 
@@ -16,17 +18,17 @@ import { writeStdout } from "../stdout.ts";
 export async function run(options: TraceOptions, { signal }: CommandContext): Promise<void> {
   const { json, quiet, tolerance } = options;
   const limits = options.maxHeader === undefined ? {} : { maxHeader: options.maxHeader };
-  const opened: FileSource[] = [];
-  const open = async (path: string) => {
-    const source = await openFile(path);
+  const opened: { close(): Promise<void> }[] = [];
+  const open = async <T extends { close(): Promise<void> }>(path: string, opener: (path: string) => Promise<T>): Promise<T> => {
+    const source = await opener(path);
     opened.push(source);
-    return openSafetensors(source, limits);
+    return source;
   };
   try {
-    const recorded = recordedFile(await open(options.reference));
+    const recorded = recordedFile(await openSafetensors(await open(options.reference, openFile), limits));
     expectCases(recorded, options.reference);
     const path = options.model ?? (needsModel(recorded) ? embeddedModel : undefined);
-    const checkpoint = path === undefined ? undefined : await open(path);
+    const checkpoint = path === undefined ? undefined : await openModelFile(await open(path, openModelSource), limits);
     const { device, close } = await openDevice(options);
     try {
       const comparing = trace(recorded, { device, checkpoint, tolerance, signal });

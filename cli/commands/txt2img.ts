@@ -5,9 +5,9 @@ import { type GeneratedImage, StableDiffusion } from "../../model/index.ts";
 import { namesSomethingKnown } from "../../model/prompt.ts";
 import { resolveSampling } from "../../model/sampling/index.ts";
 import { type OpenDevice, openDevice } from "../device.ts";
-import { type FileSource, openFile } from "../file-source.ts";
 import { type NoiseFile, noiseFor, readNoise, writeLatent } from "../latent-file.ts";
 import { modelHash } from "../model-hash.ts";
+import { type OpenModelSource, openModelSource } from "../model-source.ts";
 import type { CommandContext, Txt2imgOptions } from "../options.ts";
 import { formatParameters } from "../parameters.ts";
 import { type Place, preparePlaces } from "../places.ts";
@@ -26,8 +26,8 @@ export async function run(options: Txt2imgOptions, { signal }: CommandContext): 
   if (options.sampler !== undefined || options.schedule !== undefined) resolveSampling(options);
   const places = await preparePlaces(options);
   const noise = options.noise === undefined ? undefined : await readNoise(options.noise);
-  const model = await openFile(options.model ?? embeddedModel);
-  const vae = options.vae === undefined ? undefined : await openFile(options.vae);
+  const model = await openModelSource(options.model ?? embeddedModel, signal);
+  const vae = options.vae === undefined ? undefined : await openModelSource(options.vae, signal);
   const opened = await openDevice(options);
   try {
     if (opened.software) progress.note(`no GPU: the CPU does the work (${opened.adapter})`);
@@ -50,8 +50,8 @@ interface Job {
   readonly progress: Progress;
   readonly places: readonly Place[];
   readonly noise: NoiseFile | undefined;
-  readonly model: FileSource;
-  readonly vae: FileSource | undefined;
+  readonly model: OpenModelSource;
+  readonly vae: OpenModelSource | undefined;
   readonly opened: OpenDevice;
 }
 

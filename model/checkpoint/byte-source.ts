@@ -10,6 +10,8 @@ export interface ByteSource {
   read(begin: number, end: number): Promise<Uint8Array>;
   /** False if the bytes may have changed since the source was opened. Absent where they can't change. */
   unchanged?(): Promise<boolean>;
+  /** A file of this name beside this one (the shards of an index); closed with this one. Absent where there can't be one. */
+  beside?(name: string): Promise<ByteSource>;
   close?(): Promise<void>;
 }
 

@@ -8,11 +8,14 @@ export interface Overrides {
   readonly unet: Section;
   readonly vae: Section;
   readonly text: Section;
+  /** Of the second encoder of SDXL. */
+  readonly text2: Section;
   readonly schedule: {
     readonly linearStart: number | undefined;
     readonly linearEnd: number | undefined;
     readonly timesteps: number | undefined;
     readonly parameterization: string | undefined;
+    readonly zeroTerminalSnr: boolean | undefined;
   };
   readonly defaults: Partial<Defaults>;
   readonly knows: readonly string[];
@@ -30,11 +33,13 @@ export function readOverrides(file: SafetensorsFile): Overrides {
     unet: config.section("unet"),
     vae: config.section("vae"),
     text: config.section("text"),
+    text2: config.section("text_2"),
     schedule: {
       linearStart: schedule.number("linear_start", 1e-9, 1),
       linearEnd: schedule.number("linear_end", 1e-9, 1),
       timesteps: schedule.integer("timesteps", 1, 100_000),
       parameterization: schedule.text("parameterization"),
+      zeroTerminalSnr: schedule.flag("zero_terminal_snr"),
     },
     defaults: defaultsOf(objectOf(file, "limn.defaults")),
     knows: wordsOf(file, "limn.knows"),
@@ -68,12 +73,16 @@ export class Section {
     this.#fields = new Map(Object.entries(value));
   }
 
+  get isEmpty(): boolean {
+    return this.#fields.size === 0;
+  }
+
   section(name: string): Section {
     return new Section(this.#file, `${this.path}.${name}`, this.#fields.get(name) ?? {});
   }
 
   number(name: string, least: number, most: number): number | undefined {
-    const value = this.#fields.get(name);
+    const value = this.#fields.get(name) ?? undefined; // JSON's null says nothing
     if (value === undefined) return undefined;
     if (typeof value === "number" && value >= least && value <= most) return value;
     return this.#fail(`.${name}`, `a number ${least} to ${most}`, value);
@@ -85,8 +94,22 @@ export class Section {
   }
 
   text(name: string): string | undefined {
-    const value = this.#fields.get(name);
+    const value = this.#fields.get(name) ?? undefined;
     return value === undefined || typeof value === "string" ? value : this.#fail(`.${name}`, "a string", value);
+  }
+
+  flag(name: string): boolean | undefined {
+    const value = this.#fields.get(name) ?? undefined;
+    return value === undefined || typeof value === "boolean" ? value : this.#fail(`.${name}`, "true or false", value);
+  }
+
+  /** A list of whole numbers from 1 on, or one of them. */
+  integers(name: string): readonly number[] | undefined {
+    const value = this.#fields.get(name) ?? undefined;
+    if (value === undefined) return undefined;
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (list.length <= 64 && list.every((item) => Number.isSafeInteger(item) && Number(item) >= 1)) return list.map(Number);
+    return this.#fail(`.${name}`, "whole numbers", value);
   }
 
   /**

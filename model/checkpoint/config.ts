@@ -109,6 +109,8 @@ export interface TextConfig {
   readonly heads: number;
   readonly mlp: number;
   readonly activation: "quick_gelu" | "gelu";
+  /** Behind a short prompt: the end marker again (CLIP-L), or zeros (OpenCLIP's models, under whichever names). */
+  readonly padding: "end" | "zero";
   readonly vocabulary: number;
   readonly positions: number;
   /** Which hidden state is the context: after the last layer, or before it. */
@@ -145,7 +147,7 @@ export interface ConfigOptions {
 const scaleFactors: Readonly<Record<Family, number>> = { sd1: 0.18215, sd2: 0.18215, sdxl: 0.13025, "sdxl-refiner": 0.13025 };
 
 /**
- * Reads the configuration of a checkpoint in the original single-file layout.
+ * Reads the configuration of a checkpoint with the original names (open.ts gives others these names).
  * @throws ModelFileError MODEL_UNSUPPORTED (names what the file is and what to do), MODEL_INCOMPLETE (a part is missing),
  *   CHECKPOINT_SHAPE, CONFIG_SHAPE, CONFIG_METADATA, CONFIG_CONFLICT
  */
@@ -166,12 +168,12 @@ export async function readConfig(file: SafetensorsFile, options: ConfigOptions =
       scaleFactors[family],
       options.vae === undefined ? overrides.vae : readOverrides(options.vae).vae,
     ),
-    text: readText(file, family, overrides.text),
+    text: readText(file, family, overrides.text, overrides.text2),
     schedule: {
       linearStart: overrides.schedule.linearStart ?? 0.00085,
       linearEnd: overrides.schedule.linearEnd ?? 0.012,
       timesteps: overrides.schedule.timesteps ?? 1000,
-      zeroTerminalSnr: file.tensors.has("ztsnr"),
+      zeroTerminalSnr: overrides.schedule.zeroTerminalSnr ?? file.tensors.has("ztsnr"),
     },
     defaults: defaultsOf(family, prediction, overrides),
     knows: overrides.knows,

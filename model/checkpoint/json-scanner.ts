@@ -10,11 +10,14 @@ const backslash = 0x5c;
 export class JsonScanner {
   readonly #text: string;
   readonly #file: string;
+  readonly #within: { readonly what: string; readonly begin: number };
   #at = 0;
 
-  constructor(text: string, file: string) {
+  /** @param within for messages: what the text is, and the byte of the file that it begins at */
+  constructor(text: string, file: string, within = { what: "header", begin: 8 }) {
     this.#text = text;
     this.#file = file;
+    this.#within = within;
   }
 
   /** Nothing but blanks may follow. */
@@ -133,7 +136,7 @@ export class JsonScanner {
       }
     }
     this.#at = text.length;
-    return this.fail("ST_HEADER_JSON", "the header ends within a string");
+    return this.fail("ST_HEADER_JSON", "it ends within a string");
   }
 
   /** The string from `start` to the position, by the engine's own parser; half a surrogate pair is no character. */
@@ -176,7 +179,7 @@ export class JsonScanner {
 
   #here(): string {
     const char = this.#text[this.#at];
-    return char === undefined ? "the header ends" : `"${printable(char)}"`;
+    return char === undefined ? `the ${this.#within.what} ends` : `"${printable(char)}"`;
   }
 
   duplicate(key: string): never {
@@ -184,9 +187,10 @@ export class JsonScanner {
   }
 
   fail(code: string, fact: string): never {
-    // Offsets count bytes of the file: 8 of length, then the UTF-8 of the text so far.
-    const byte = 8 + new TextEncoder().encode(this.#text.slice(0, this.#at)).length;
-    throw new ModelFileError(code, `${this.#file}: header, byte ${byte}: ${fact}`, {
+    // Offsets count bytes of the file: what stands before the text, then the UTF-8 of the text so far.
+    const { what, begin } = this.#within;
+    const byte = begin + new TextEncoder().encode(this.#text.slice(0, this.#at)).length;
+    throw new ModelFileError(code, `${this.#file}: ${what}, byte ${byte}: ${fact}`, {
       hint: "the file is damaged or was written by a faulty program; download it again",
       context: { byte },
     });

@@ -40,8 +40,8 @@ export function recogniseFamily(file: SafetensorsFile): { family: Family; varian
 function familyOf(file: SafetensorsFile): Family {
   const has = (name: string): boolean => file.tensors.has(name);
   if (has(`${unetPrefix}.label_emb.0.0.weight`)) {
-    if (hasPrefix(file, "conditioner.embedders.1.model.")) return "sdxl";
-    if (hasPrefix(file, "conditioner.embedders.0.model.")) return "sdxl-refiner";
+    if (hasPrefix(file, "conditioner.embedders.1.")) return "sdxl";
+    if (hasPrefix(file, "conditioner.embedders.0.")) return "sdxl-refiner";
     if (hasPrefix(file, "cond_stage_model.") || hasPrefix(file, "embedder.")) {
       throw unsupported(file, "a Stable Diffusion 2 unCLIP model", "use the ordinary 2.x checkpoint");
     }
@@ -85,12 +85,12 @@ const marks: readonly Mark[] = [
   {
     pattern: /^(down_blocks|mid_block|up_blocks)\./,
     what: "a U-Net in the diffusers layout",
-    hint: "get the single-file checkpoint in the original layout",
+    hint: "pass the whole folder: the one with model_index.json, above unet/",
   },
   {
     pattern: /^(vae\.)?decoder\.(up_blocks|mid_block)\./,
     what: "a VAE in the diffusers layout, not a whole model",
-    hint: "get the single-file checkpoint in the original layout",
+    hint: `${wholeModel}, and this file with --vae`,
   },
   {
     pattern: /^(first_stage_model\.|vae\.)?(decoder|encoder)\.(conv_in|mid|up|down)\b/,

@@ -8,25 +8,35 @@ import { countOf, dim } from "./shapes.ts";
 /** What the family takes from an encoder. */
 type Use = Pick<TextConfig, "output" | "finalNorm" | "pooled">;
 
+/** What goes with an encoder's origin: OpenAI's CLIP-L, or OpenCLIP's larger ones. */
+type Habits = Pick<TextConfig, "activation" | "padding">;
+
+const small: Habits = { activation: "quick_gelu", padding: "end" };
+const big: Habits = { activation: "gelu", padding: "zero" };
+
 const lastNormed: Use = { output: "last", finalNorm: true, pooled: false };
 const penultimateNormed: Use = { output: "penultimate", finalNorm: true, pooled: false };
 const penultimate: Use = { output: "penultimate", finalNorm: false, pooled: false };
 const penultimatePooled: Use = { output: "penultimate", finalNorm: false, pooled: true };
 
-/** @throws ModelFileError MODEL_INCOMPLETE, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA */
-export function readText(file: SafetensorsFile, family: Family, stated: Section): TextConfig[] {
+/**
+ * @param stated2 the same of the second encoder of SDXL
+ * @throws ModelFileError MODEL_INCOMPLETE, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA
+ */
+export function readText(file: SafetensorsFile, family: Family, stated: Section, stated2: Section): TextConfig[] {
   switch (family) {
     case "sd1":
       return [clip(file, "cond_stage_model.transformer", lastNormed, stated)];
     case "sd2":
-      return [openClip(file, openClipPath(file), penultimateNormed, stated)];
+      // Under Hugging Face's names the last layer, which nothing uses, is left out of the file.
+      return [bigClip(file, openClipPath(file), penultimateNormed, stated, lastNormed)];
     case "sdxl":
       return [
         clip(file, "conditioner.embedders.0.transformer", penultimate, stated),
-        openClip(file, "conditioner.embedders.1.model", penultimatePooled),
+        bigClip(file, "conditioner.embedders.1.model", penultimatePooled, stated2),
       ];
     case "sdxl-refiner":
-      return [openClip(file, "conditioner.embedders.0.model", penultimatePooled, stated)];
+      return [bigClip(file, "conditioner.embedders.0.model", penultimatePooled, stated)];
   }
 }
 
@@ -36,7 +46,20 @@ function openClipPath(file: SafetensorsFile): string {
   return paths.find((path) => file.tensors.has(`${path}.token_embedding.weight`)) ?? "cond_stage_model.model";
 }
 
-function clip(file: SafetensorsFile, path: string, use: Use, stated: Section): TextConfig {
+/** OpenCLIP's encoders are wide ones, with the usual gelu, under either project's names: Hugging Face's come from a diffusers folder. */
+function bigClip(file: SafetensorsFile, path: string, use: Use, stated: Section, clipUse = use): TextConfig {
+  const transformer = path.replace(/\.model$/, ".transformer");
+  const isClip = file.tensors.has(`${transformer}.text_model.embeddings.token_embedding.weight`);
+  return isClip ? clip(file, transformer, clipUse, stated, big) : openClip(file, path, use, stated);
+}
+
+function clip(
+  file: SafetensorsFile,
+  path: string,
+  use: Use,
+  stated: Section,
+  { activation, padding }: Habits = small,
+): TextConfig {
   // Old merges lack the `.text_model` in the middle.
   const prefix = file.tensors.has(`${path}.embeddings.token_embedding.weight`) ? path : `${path}.text_model`;
   return describe(file, stated, {
@@ -47,10 +70,12 @@ function clip(file: SafetensorsFile, path: string, use: Use, stated: Section): T
     layer: (n) => `${prefix}.encoder.layers.${n}.layer_norm1.weight`,
     mlp: `${prefix}.encoder.layers.0.mlp.fc1.weight`,
     use,
+    activation,
+    padding,
   });
 }
 
-function openClip(file: SafetensorsFile, prefix: string, use: Use, stated?: Section): TextConfig {
+function openClip(file: SafetensorsFile, prefix: string, use: Use, stated: Section): TextConfig {
   return describe(file, stated, {
     kind: "openclip",
     prefix,
@@ -59,6 +84,7 @@ function openClip(file: SafetensorsFile, prefix: string, use: Use, stated?: Sect
     layer: (n) => `${prefix}.transformer.resblocks.${n}.ln_1.weight`,
     mlp: `${prefix}.transformer.resblocks.0.mlp.c_fc.weight`,
     use,
+    ...big,
   });
 }
 
@@ -70,9 +96,12 @@ interface Names {
   readonly layer: (n: number) => string;
   readonly mlp: string;
   readonly use: Use;
+  /** Where the file states none. */
+  readonly activation: TextConfig["activation"];
+  readonly padding: TextConfig["padding"];
 }
 
-function describe(file: SafetensorsFile, stated: Section | undefined, names: Names): TextConfig {
+function describe(file: SafetensorsFile, stated: Section, names: Names): TextConfig {
   if (!file.tensors.has(names.token)) {
     throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no text encoder (${names.token})`, {
       hint: "the file holds only part of a model; get the full checkpoint",
@@ -84,14 +113,14 @@ function describe(file: SafetensorsFile, stated: Section | undefined, names: Nam
   const positions = dim(file, names.position, 2, 0);
   const layers = countOf(file, names.layer);
   const mlp = dim(file, names.mlp, 2, 0);
-  stated?.agree({
+  stated.agree({
     hidden_size: width,
     num_hidden_layers: layers,
     intermediate_size: mlp,
     vocab_size: vocabulary,
     max_position_embeddings: positions,
   });
-  const heads = stated?.integer("num_attention_heads", 1, 1024) ?? width / 64;
+  const heads = stated.integer("num_attention_heads", 1, 1024) ?? width / 64;
   if (!Number.isInteger(heads) || width % heads !== 0) {
     throw new ModelFileError(
       "CONFIG_SHAPE",
@@ -109,15 +138,20 @@ function describe(file: SafetensorsFile, stated: Section | undefined, names: Nam
     layers,
     heads,
     mlp,
-    activation: activationOf(file, names.kind, stated?.text("hidden_act")),
+    activation: activationOf(file, names.activation, stated.text("hidden_act")),
+    padding: names.padding,
     vocabulary,
     positions,
     ...names.use,
   };
 }
 
-function activationOf(file: SafetensorsFile, kind: TextConfig["kind"], stated: string | undefined): TextConfig["activation"] {
-  if (stated === undefined) return kind === "clip" ? "quick_gelu" : "gelu";
+function activationOf(
+  file: SafetensorsFile,
+  usual: TextConfig["activation"],
+  stated: string | undefined,
+): TextConfig["activation"] {
+  if (stated === undefined) return usual;
   if (stated === "quick_gelu" || stated === "gelu") return stated;
   throw new ModelFileError(
     "CONFIG_METADATA",

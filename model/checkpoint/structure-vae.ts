@@ -16,19 +16,13 @@ export function below(prefix: string, name: string): string {
 /**
  * Reads the VAE of a checkpoint or of a file of its own.
  * @param scaleFactor the family's, where the file states none
- * @throws ModelFileError MODEL_INCOMPLETE, MODEL_UNSUPPORTED, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA
+ * @throws ModelFileError MODEL_INCOMPLETE, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA
  */
 export function readVae(file: SafetensorsFile, scaleFactor: number, stated: Section): VaeConfig {
   const prefix = prefixes.find((start) => file.tensors.has(below(start, "decoder.conv_in.weight")));
   if (prefix === undefined) {
-    throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no VAE in the original layout (decoder.conv_in.weight)`, {
-      hint: "pass a VAE file with --vae, in the original (not the diffusers) layout",
-      context: { file: file.source.name },
-    });
-  }
-  if (file.tensors.has(below(prefix, "decoder.up_blocks.0.resnets.0.norm1.weight"))) {
-    throw new ModelFileError("MODEL_UNSUPPORTED", `${file.source.name}: this is a VAE in the diffusers layout`, {
-      hint: "get the single-file version in the original layout",
+    throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no VAE (decoder.conv_in.weight)`, {
+      hint: "pass a VAE file with --vae",
       context: { file: file.source.name },
     });
   }

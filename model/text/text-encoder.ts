@@ -22,7 +22,9 @@ export class TextEncoder {
     const layers = weights.at(clip ? "encoder.layers" : "transformer.resblocks");
     this.layers = Array.from({ length: config.layers }, (_, i) => new TextLayer(layers.at(`${i}`), config));
     this.finalNorm = new LayerNorm(weights.at(clip ? "final_layer_norm" : "ln_final"));
-    this.projection = config.pooled ? weights.matrix("text_projection") : undefined;
+    // Hugging Face has it as [out, in], OpenCLIP as [in, out].
+    const project = () => (clip ? weights.linear("text_projection.weight") : weights.matrix("text_projection"));
+    this.projection = config.pooled ? project() : undefined;
   }
 
   /**

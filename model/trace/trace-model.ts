@@ -21,8 +21,8 @@ export interface TraceModel {
   free(): void;
 }
 
-/** Groups of text cases, and which encoder each is about. */
-const textGroups = { text: "clip", clip: "clip", open: "openclip" } as const;
+/** Groups of text cases, and by which padding the encoder that each is about is known. */
+const textGroups = { text: "end", clip: "end", open: "zero" } as const;
 
 /** Whether a file has inputs of modules: those of samplers, schedules and generators need no checkpoint. */
 export function needsModel({ shapes }: RecordedTensors): boolean {
@@ -37,8 +37,8 @@ export async function loadTraceModel(file: SafetensorsFile, device: Device, reco
   const has = (...names: string[]) => names.some((name) => recorded.shapes.has(name));
   const make = (weights: Weights) => ({
     text: new Map(
-      Object.entries(textGroups).flatMap(([group, kind]) => {
-        const text = has(`${group}.ids`) ? config.text.find((one) => one.kind === kind) : undefined;
+      Object.entries(textGroups).flatMap(([group, padding]) => {
+        const text = has(`${group}.ids`) ? config.text.find((one) => one.padding === padding) : undefined;
         return text ? [[group, new TextEncoder(weights.at(text.prefix), text)] as const] : [];
       }),
     ),

@@ -86,7 +86,9 @@ describe("stand-in", () => {
     expect(Buffer.compare(await standIn("sd15", 7).read(begin, begin + 300_000), whole)).toBe(0);
     expect(Buffer.compare(await standIn("sd15", 8).read(begin, begin + 300_000), whole)).not.toBe(0);
     // A change of the generator would change what earlier measurements were taken on.
-    expect(createHash("sha256").update(whole).digest("hex")).toMatchInlineSnapshot(`"91e3cf74ca7d8f83736cc5a61e47a67d143098cafa78e29dc75b46f674a86184"`);
+    expect(createHash("sha256").update(whole).digest("hex")).toMatchInlineSnapshot(
+      `"91e3cf74ca7d8f83736cc5a61e47a67d143098cafa78e29dc75b46f674a86184"`,
+    );
   });
 
   it("spreads weights by fan-in and residual branches less", async () => {
