@@ -52,7 +52,7 @@ export class StableDiffusion {
     }
   }
 
-  static async #loadOnce(source: ByteSource, options: LoadOptions): Promise<StableDiffusion> {
+  static async #loadOnce(source: ModelSource, options: LoadOptions): Promise<StableDiffusion> {
     const model = await openModel(source, options);
     let diffusion: StableDiffusion | undefined;
     try {
