@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { UsageError } from "../engine/errors.ts";
 import type { Invocation } from "./options.ts";
 import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./syntax/others.ts";
+import { planSyntax } from "./syntax/plan.ts";
 import type { Syntax } from "./syntax/shared.ts";
 import { txt2imgSyntax } from "./syntax/txt2img.ts";
 
@@ -21,6 +22,7 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
   prompt: promptSyntax,
   kernel: kernelSyntax,
   trace: traceSyntax,
+  plan: planSyntax,
   doctor: doctorSyntax,
 };
 

@@ -37,6 +37,8 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
       return (await import("./commands/kernel.ts")).run(invocation.options);
     case "trace":
       return (await import("./commands/trace.ts")).run(invocation.options, context);
+    case "plan":
+      return (await import("./commands/plan.ts")).run(invocation.options);
     case "doctor":
       return (await import("./commands/doctor.ts")).run(invocation.options);
   }
@@ -63,5 +65,5 @@ async function leave(thrown: unknown): Promise<number> {
 /** True where Dawn will be loaded and a program reads stdout. */
 function wantsCleanStdout({ command, options }: Invocation): boolean {
   if (command === "txt2img") return options.json || options.output === "-";
-  return options.json && (command === "trace" || command === "doctor");
+  return options.json && (command === "trace" || command === "plan" || command === "doctor");
 }

@@ -77,6 +77,18 @@ export interface TraceOptions extends CommonOptions, GpuOptions {
   readonly maxHeader?: number | undefined;
 }
 
+export interface PlanOptions extends CommonOptions, GpuOptions {
+  readonly model?: string | undefined;
+  readonly vae?: string | undefined;
+  readonly width?: number | undefined;
+  readonly height?: number | undefined;
+  readonly guidance?: number | undefined;
+  readonly batch: number;
+  /** Bytes that the GPU has. */
+  readonly memory?: number | undefined;
+  readonly maxHeader?: number | undefined;
+}
+
 export interface DoctorOptions extends CommonOptions, GpuOptions {}
 
 /** What a command gets besides its options. */
@@ -92,4 +104,5 @@ export type Invocation =
   | { readonly command: "prompt"; readonly options: PromptOptions }
   | { readonly command: "kernel"; readonly options: KernelOptions }
   | { readonly command: "trace"; readonly options: TraceOptions }
+  | { readonly command: "plan"; readonly options: PlanOptions }
   | { readonly command: "doctor"; readonly options: DoctorOptions };

@@ -127,6 +127,7 @@ Other commands (limn COMMAND --help):
   tokenize TEXT    show the token ids of a text
   kernel [NAME]    list the kernels, or print one as WGSL
   trace            compare every module with recorded outputs
+  plan             show what a picture will take, and whether it fits
   doctor           say what was found on this machine, and prove that it computes
 
 Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 9 network, 130 interrupted.
