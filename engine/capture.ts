@@ -75,8 +75,8 @@ export class Capture<T> {
 
   #build(): void {
     if (this.#commands) return;
-    const { pipelines, bindGroups, gpu } = this.device;
-    const arena = new UniformArena(gpu, Math.max(1, this.launches.length) * uniformAlignment);
+    const { pipelines, bindGroups } = this.device;
+    const arena = new UniformArena(this.device, Math.max(1, this.launches.length) * uniformAlignment);
     this.#uniforms = arena;
     this.#commands = this.#recorded.map((item) => {
       if (!("kernel" in item)) return copyCommand(item.source, item.target);

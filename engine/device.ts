@@ -23,7 +23,16 @@ import {
 } from "./recorder.ts";
 import type { Grid } from "./shape.ts";
 import { elementCount, Tensor } from "./tensor.ts";
-import { detectTier, expectTier, matrixFeature, type Precision, storageFor, type Tier } from "./tier.ts";
+import {
+  detectTier,
+  expectTier,
+  type MatrixConfig,
+  matrixConfigOf,
+  matrixFeature,
+  type Precision,
+  storageFor,
+  type Tier,
+} from "./tier.ts";
 
 export interface DeviceOptions {
   /** Use this adapter; else the GPU object's high-performance one. */
@@ -114,7 +123,7 @@ export class Device {
     });
     this.#pool = new Pool(this.#buffers);
     this.#activations = new ActivationMemory(this.#buffers);
-    this.#uniforms = new UniformArena(gpu, 65536);
+    this.#uniforms = new UniformArena(this, 65536);
     this.#placeholder = new Tensor(this, this.#pool.take(256, "placeholder"), [64], "f32");
     this.#buffers.counters.liveBytes = 0;
   }
@@ -153,6 +162,13 @@ export class Device {
     return this.gpu.limits;
   }
 
+  /** Sizes for subgroup matrices; undefined where this device has none that limn can use. */
+  get matrixConfig(): MatrixConfig | undefined {
+    return this.features.has(matrixFeature) && this.features.has("shader-f16")
+      ? matrixConfigOf(this.info, this.subgroupSize)
+      : undefined;
+  }
+
   get memory(): Readonly<MemoryCounters> {
     return this.#buffers.counters;
   }
@@ -160,6 +176,11 @@ export class Device {
   /** The error that ended this device's usefulness, if any. */
   get failure(): LimnError | undefined {
     return this.#failures.failure;
+  }
+
+  /** A buffer of the engine's own, outside the pool. @throws OutOfMemoryError GPU_OUT_OF_MEMORY */
+  allocate(descriptor: GPUBufferDescriptor): GPUBuffer {
+    return this.#buffers.allocate(descriptor);
   }
 
   /** A tensor whose contents are undefined: its memory may have been another's. */
@@ -336,6 +357,11 @@ export class Device {
     this.#failures.check();
   }
 
+  /** What the GPU reported first, if it reported anything; else `error`. Failures of a run are thrown as this. */
+  causeOf(error: unknown): Promise<unknown> {
+    return this.#failures.causeOf(error);
+  }
+
   /**
    * After memory ran out and its taker let go of everything: gives what is free back to the driver and lets work go on. False
    * where another failure has ended the device.
@@ -358,7 +384,7 @@ export class Device {
     let staging: GPUBuffer | undefined;
     try {
       const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
-      staging = this.gpu.createBuffer({ label: "read-back", size: Math.max(4, bytes), usage });
+      staging = this.allocate({ label: "read-back", size: Math.max(4, bytes), usage });
       const encoder = this.gpu.createCommandEncoder();
       encoder.copyBufferToBuffer(source, tensor.offset, staging, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);

@@ -2,7 +2,7 @@
  * @file What goes wrong with a device beside the call at hand: an error that nobody waited for, a lost device, a GPU that hangs.
  * The first such failure stands: nothing computed after it can be trusted.
  */
-import { DeviceError, type ErrorContext, type LimnError, OutOfMemoryError } from "./errors.ts";
+import { DeviceError, type ErrorContext, type LimnError, OutOfMemoryError, ShaderError } from "./errors.ts";
 import { waitFor } from "./wait.ts";
 
 export interface FailureWatchOptions {
@@ -28,6 +28,8 @@ export class FailureWatch {
   readonly #options: FailureWatchOptions;
   /** How to end each wait under way. */
   readonly #waits = new Set<(reason: LimnError) => void>();
+  /** Answers that have not come yet. */
+  readonly #answers = new Set<Promise<void>>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #quietLooks = 0;
   #longestWait = 0;
@@ -43,17 +45,27 @@ export class FailureWatch {
     void gpu.lost.then(({ reason, message }) => this.#noteLoss(reason, message));
   }
 
-  /** Takes a failure; only the first counts. */
+  /** Takes a failure; only the first counts, but a refused shader is the cause of the validation errors that it brings. */
   report(failure: LimnError): void {
-    this.failure ??= failure;
+    if (!this.failure || (failure instanceof ShaderError && this.failure.code === "GPU_ERROR")) this.failure = failure;
   }
 
   check(): void {
     if (this.failure) throw this.failure;
   }
 
+  /** Takes the driver's answer to a request that goes on without it. */
+  expect(answer: Promise<LimnError | undefined>): void {
+    const noted = answer.then((failure) => {
+      this.#answers.delete(noted);
+      if (failure) this.report(failure);
+    });
+    this.#answers.add(noted);
+  }
+
   /** The failure if there is one, else `error`: a call may fail because of what is only reported a moment later. */
   async causeOf(error: unknown): Promise<unknown> {
+    await Promise.all(this.#answers);
     if (!this.failure) await new Promise((resolve) => setTimeout(resolve, 0));
     return this.failure ?? error;
   }

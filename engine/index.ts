@@ -17,4 +17,4 @@ export { writeModule } from "./preamble.ts";
 export { Profiler, type Timing } from "./profiler.ts";
 export { describe, expectSameShape, expectShape, foldGroups, type Grid, perElement } from "./shape.ts";
 export { elementCount, Tensor } from "./tensor.ts";
-export { detectTier, matrixFeature, type Precision, type Tier, tiers } from "./tier.ts";
+export { detectTier, type MatrixConfig, matrixConfigOf, matrixFeature, type Precision, type Tier, tiers } from "./tier.ts";

@@ -71,7 +71,7 @@ export class PipelineCache {
       this.#device.createComputePipeline(this.#describe(kernel, this.#module(kernel, variant))),
     );
     entry.pipeline = result;
-    void refused.then((error) => error && this.#failures.report(this.#shaderError(kernel, variant, error.message)));
+    this.#failures.expect(refused.then((error) => error && this.#shaderError(kernel, variant, error.message)));
     return entry;
   }
 
@@ -88,10 +88,14 @@ export class PipelineCache {
   }
 
   /** Runs `make` and resolves `refused` to its validation error, which would fail the device without a name otherwise. */
-  #watching<T>(make: () => T): { readonly result: T; readonly refused: Promise<GPUError | null> } {
+  #watching<T>(make: () => T): { readonly result: T; readonly refused: Promise<GPUError | undefined> } {
     this.#device.pushErrorScope("validation");
     const result = make();
-    return { result, refused: this.#device.popErrorScope().catch(() => null) };
+    const refused = this.#device.popErrorScope().then(
+      (error) => error ?? undefined,
+      () => undefined,
+    );
+    return { result, refused };
   }
 
   #module(kernel: KernelDefinition, variant: Variant): GPUShaderModule {

@@ -67,7 +67,7 @@ export class BufferFactory {
         },
       );
     }
-    const gpu = this.#allocate(bytes);
+    const gpu = this.allocate({ size: bytes, usage: bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST });
     this.counters.totalBytes += bytes;
     this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.totalBytes);
     return { gpu, bytes, id: nextId++ };
@@ -79,9 +79,11 @@ export class BufferFactory {
     buffer.gpu.destroy();
   }
 
-  /** The GPU reports its own lack of memory later (FailureWatch); the host's is a RangeError here and now. */
-  #allocate(bytes: number): GPUBuffer {
-    const descriptor = { size: bytes, usage: bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST };
+  /**
+   * A buffer that is not counted. The GPU reports its own lack of memory later (FailureWatch); the host's is a RangeError here and
+   * now: then what is free is given back and it is tried once more.
+   */
+  allocate(descriptor: GPUBufferDescriptor): GPUBuffer {
     try {
       return this.#device.createBuffer(descriptor);
     } catch (error) {
@@ -91,7 +93,7 @@ export class BufferFactory {
     try {
       return this.#device.createBuffer(descriptor);
     } catch (cause) {
-      throw this.#events.outOfMemory(`${bytes} bytes could not be had`, cause);
+      throw this.#events.outOfMemory(`${descriptor.size} bytes could not be had`, cause);
     }
   }
 }

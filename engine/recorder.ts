@@ -2,6 +2,7 @@
  * @file Commands and how they reach the GPU. A launch becomes a record (pipeline, bind group, uniform offset, grid); records are
  * encoded later, once for ordinary work or many times for a capture.
  */
+import type { Device } from "./device.ts";
 import type { KernelDefinition } from "./kernel.ts";
 import type { CompiledKernel } from "./pipeline-cache.ts";
 import { bufferUsage, type PooledBuffer } from "./pool.ts";
@@ -69,16 +70,16 @@ export class UniformArena {
   readonly #view: DataView;
   readonly #queue: GPUQueue;
 
-  constructor(device: GPUDevice, capacity: number) {
+  constructor(device: Pick<Device, "gpu" | "allocate">, capacity: number) {
     this.capacity = capacity;
-    this.buffer = device.createBuffer({
+    this.buffer = device.allocate({
       label: "uniforms",
       size: capacity,
       usage: bufferUsage.UNIFORM | bufferUsage.COPY_DST,
     });
     this.#bytes = new ArrayBuffer(capacity);
     this.#view = new DataView(this.#bytes);
-    this.#queue = device.queue;
+    this.#queue = device.gpu.queue;
   }
 
   get full(): boolean {

@@ -51,3 +51,34 @@ export function storageFor(precision: Precision, tier: Tier, hasF16: boolean): "
   if (precision !== "auto") return precision;
   return hasF16 && tier !== "software" && tier !== "f32" ? "f16" : "f32";
 }
+
+/** Sizes of the matrices that a subgroup multiplies: M x K by K x N, f16 with f32 sums. `lanes`: of a subgroup. */
+export interface MatrixConfig {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly lanes: number;
+}
+
+/** What Dawn adds to GPUAdapterInfo with `matrixFeature`. */
+interface MatrixInfo {
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
+
+/**
+ * The adapter's largest configuration of f16 operands with f32 results; undefined without one, or where subgroups have no fixed
+ * size. f16 results are not for us: a sum of thousands of products keeps two digits in f16.
+ */
+export function matrixConfigOf(info: GPUAdapterInfo, lanes: number): MatrixConfig | undefined {
+  const offered = [...((info as MatrixInfo).subgroupMatrixConfigs ?? [])].filter(
+    ({ componentType, resultComponentType }) => componentType === "f16" && resultComponentType === "f32",
+  );
+  const best = offered.sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)[0];
+  return best && lanes > 0 ? { M: best.M, N: best.N, K: best.K, lanes } : undefined;
+}

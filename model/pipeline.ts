@@ -47,7 +47,9 @@ export class StableDiffusion {
     try {
       return await StableDiffusion.#loadOnce(source, options);
     } catch (error) {
-      if (!ranOutOfMemory(error) || !(await options.device.recoverMemory())) throw options.device.failure ?? error;
+      if (options.signal?.aborted) throw error;
+      const cause = await options.device.causeOf(error);
+      if (!ranOutOfMemory(cause) || !(await options.device.recoverMemory())) throw cause;
       return StableDiffusion.#loadOnce(source, options);
     }
   }
@@ -92,7 +94,7 @@ export class StableDiffusion {
       return yield* this.#run(job);
     } catch (error) {
       // What the GPU reported first is the cause of whatever failed after it.
-      throw options.signal?.aborted ? error : (this.device.failure ?? error);
+      throw options.signal?.aborted ? error : await this.device.causeOf(error);
     } finally {
       this.#stages?.denoiser.endRun();
     }
@@ -109,7 +111,8 @@ export class StableDiffusion {
       const denoise = clock();
       const pixels = await this.#mending(job, () => this.#decode(job, latent));
       const { width, height, seed } = settings;
-      const planes = toNCHW(await latent.read(), ...this.#latentSize(settings));
+      const values = await this.#mending(job, () => latent.read());
+      const planes = toNCHW(values, ...this.#latentSize(settings));
       options.signal?.throwIfAborted();
       return { width, height, pixels, seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
     } finally {
