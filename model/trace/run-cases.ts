@@ -64,17 +64,20 @@ async function openRuns(recorded: RecordedTensors, { device, config, unet }: Tra
   const noiseShape = recorded.shapes.get("run.noise");
   const contextName = contextNames.find((name) => recorded.shapes.has(name));
   if (unet === undefined || noiseShape === undefined || contextName === undefined) return undefined;
-  if (config.variant !== "base" || config.unet.admChannels !== undefined) return undefined;
+  const { admChannels } = config.unet;
+  if (config.variant !== "base" || (admChannels !== undefined && !recorded.shapes.has("vector"))) return undefined;
   const [, channels = 4, height = 1, width = 1] = noiseShape;
   const [prompts = 1, tokens = 1, dim = 1] = recorded.shapes.get(contextName)!;
   const contexts = await recorded.read(contextName);
   const negative = Math.min(Number(recorded.metadata["negative"] ?? 1), prompts - 1);
-  const size = tokens * dim;
-  const both = Float32Array.of(...contexts.subarray(negative * size, (negative + 1) * size), ...contexts.subarray(0, size));
-  const context = upload(device, both, [2, tokens, dim]); // [2, T, D]: the negative prompt's first
+  /** Two rows of a recorded table [P, size]: the negative prompt's first, then the prompt's. */
+  const guided = (rows: Float32Array, size: number) =>
+    Float32Array.of(...rows.subarray(negative * size, (negative + 1) * size), ...rows.subarray(0, size));
+  const context = upload(device, guided(contexts, tokens * dim), [2, tokens, dim]); // [2, T, D]
   const nonFinite = device.upload(new Uint32Array(1), [1]);
   const schedule = new NoiseSchedule(config.schedule);
   const denoiser = new UNetDenoiser({ unet, prediction: config.prediction, schedule, height, width, context, nonFinite });
+  if (denoiser.vector) device.write(denoiser.vector, guided(await recorded.read("vector"), admChannels!)); // [2, adm]
   denoiser.guidance = Number(recorded.metadata["cfg"] ?? 1);
   return {
     denoiser,
