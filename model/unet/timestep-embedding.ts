@@ -6,7 +6,9 @@
 export function timestepEmbedding(timesteps: readonly number[], width: number): Float32Array {
   const half = width / 2;
   const { fround } = Math;
-  const frequencies = Float32Array.from({ length: half }, (_, i) => Math.exp(fround(fround(-Math.log(10000) * i) / half)));
+  const frequencies = Float32Array.from({ length: half }, (_, i) =>
+    Math.exp(fround(fround(fround(-Math.log(10000)) * i) / half)),
+  );
   const embedding = new Float32Array(timesteps.length * width);
   for (const [n, t] of timesteps.entries()) {
     for (const [i, frequency] of frequencies.entries()) {
