@@ -6,6 +6,7 @@ import { compareRuns } from "./compare.ts";
 import { adapterName, benchDevice } from "./gpu.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels, benchPeerShapes } from "./kernels.ts";
+import { drawRoofline, type KeptKernels } from "./roofline.ts";
 import { type BenchFamily, families, familyCases, familySize, peerCases } from "./shapes.ts";
 import { benchStep } from "./step.ts";
 
@@ -82,6 +83,15 @@ command("image", "a picture of the embedded checkpoint, cold and warm, by stage"
     const header = { adapter: adapterName(device), tier: device.tier, precision: device.storage };
     if (!options.json) console.log({ ...header, ...report });
     finish({ ...header, ...report }, options);
+  });
+
+program
+  .command("roofline")
+  .description("draws a kept run of `bench kernels` as SVG")
+  .argument("<file>", "what --save wrote")
+  .requiredOption("-o, --output <file>", "the picture")
+  .action((file: string, { output }: { output: string }) => {
+    writeFileSync(output, drawRoofline(JSON.parse(readFileSync(file, "utf8")) as KeptKernels));
   });
 
 function finish(result: object, options: Common): void {
