@@ -60,7 +60,8 @@ export class StableDiffusion {
     try {
       diffusion = new StableDiffusion(options.device, model);
       const size = settingsOf(model.config, options.size ?? {});
-      const [changed] = await Promise.all([model.load(options), diffusion.#stagesFor(size).ready()]);
+      const stages = diffusion.#stagesFor(size);
+      const [changed] = await Promise.all([model.load(options), stages.ready()]);
       if (changed) {
         // A weight is too large for f16 and has become an f32 tensor: what was recorded with the old one is recorded again.
         diffusion.#modules = model.makeModules();
