@@ -4,7 +4,7 @@ import type { Checkpoint } from "../model/checkpoint/checkpoint.ts";
 import type { Work } from "./work.ts";
 
 export interface LaunchCost {
-  /** `conv2d/tiled` */
+  /** `conv2d/tiled 3x3`: the kernel, and where it multiplies by a weight what that is. */
   readonly kernel: string;
   /** `input_blocks.4`, `middle_block`, `time_embed`, `out` */
   readonly block: string;
@@ -18,6 +18,7 @@ type Launch = Capture<unknown>["launches"][number];
 /** In the order of the launches. FLOP come from `work`: by the weight that a launch binds, or for attention by its size. */
 export function launchCosts(launches: readonly Launch[], weights: Checkpoint["tensors"], work: Work): LaunchCost[] {
   const names = new Map(weights.map(({ tensor, names }) => [tensor.allocation, names]));
+  const shapes = new Map(weights.map(({ tensor }) => [tensor.allocation, tensor.shape]));
   const namesIn = (launch: Launch): readonly string[] => launch.tensors.flatMap(({ allocation }) => names.get(allocation) ?? []);
   const isAttention = ({ kernel }: Launch): boolean => kernel.spec.name.startsWith("attention");
   // A weight may be bound several times: row bands, or slices of a long sum.
@@ -32,9 +33,21 @@ export function launchCosts(launches: readonly Launch[], weights: Checkpoint["te
     if (own.length > 0) block = blockOf(own[0]!);
     const products = own.reduce((sum, name) => sum + (work.weights.get(name) ?? 0) / times.get(name)!, 0);
     const flop = products + (allSizes > 0 ? (work.attention * sizes[i]!) / allSizes : 0);
-    return { kernel: launch.kernel.name, block, flop, bytes: bytesOf(launch.tensors) };
+    const kind = launch.tensors.map(({ allocation }) => kindOf(shapes.get(allocation))).find((found) => found !== undefined);
+    return {
+      kernel: kind === undefined ? launch.kernel.name : `${launch.kernel.name} ${kind}`,
+      block,
+      flop,
+      bytes: bytesOf(launch.tensors),
+    };
   });
   return backwards.reverse();
+}
+
+/** What a weight of this shape on the device is, if it is a matrix or a window. */
+function kindOf(shape: readonly number[] | undefined): string | undefined {
+  if (shape === undefined || shape.length === 1) return undefined;
+  return shape.length === 4 ? `${shape[0]}x${shape[1]}` : "linear";
 }
 
 /** Outputs times keys. */

@@ -1,5 +1,6 @@
 /** @file `npm run bench -- kernels|step|image|roofline ...`: how fast limn is on this machine, with the numbers to compare. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, loadavg } from "node:os";
 import { Command, Option } from "commander";
 import { type Precision, type Tier, tiers } from "../engine/index.ts";
 import { compareRuns } from "./compare.ts";
@@ -9,6 +10,8 @@ import { benchKernels, benchPeerShapes } from "./kernels.ts";
 import { drawRoofline, type KeptKernels } from "./roofline.ts";
 import { type BenchFamily, families, familyCases, familySize, peerCases } from "./shapes.ts";
 import { benchStep } from "./step.ts";
+
+const [loadAtStart] = loadavg();
 
 interface Common {
   readonly tier?: Tier;
@@ -96,13 +99,27 @@ program
 
 function finish(result: object, options: Common): void {
   if (options.json) console.log(JSON.stringify(result));
-  if (options.save)
-    writeFileSync(options.save, `${JSON.stringify({ command: process.argv.slice(2).join(" "), ...result }, null, 1)}\n`);
+  if (options.save) writeFileSync(options.save, `${JSON.stringify({ ...circumstances(), ...result }, null, 1)}\n`);
   if (options.compare) {
     const slower = compareRuns(JSON.parse(readFileSync(options.compare, "utf8")), result, Number(options.maxSlowdown));
     for (const line of slower) console.error(line);
     process.exitCode = slower.length > 0 ? 1 : 0;
   }
+}
+
+/** What a reader of a kept result must know of the run. */
+function circumstances() {
+  const command = `npm run bench -- ${process.argv
+    .slice(2)
+    .join(" ")
+    .replace(/ ?--save \S+/, "")}`;
+  // Load: processes that wanted a core in the last minute, when the run began and now. On an idle machine it is this one's own.
+  return {
+    command,
+    date: new Date().toISOString().slice(0, 10),
+    cores: cpus().length,
+    load: { begin: loadAtStart, end: loadavg()[0] },
+  };
 }
 
 await program.parseAsync();

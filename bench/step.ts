@@ -64,8 +64,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   const walls = await wallMillis(device, model, options.runs);
   await expectSound(model);
   const { replayMillis, replayedDispatches } = device.counters;
-  const timings = await profile(device, () => step.run());
-  const times = timings.map(({ nanoseconds }) => nanoseconds / 1e6);
+  const times = await dispatchMillis(device, model);
   const memory = { weightBytes: model.weightBytes, activationBytes: device.activationBytes, gpuBytes: device.memory.peakBytes };
   const costs = launchCosts(step.launches, model.weights, work);
   model.free();
@@ -110,6 +109,17 @@ async function wallMillis(device: Device, { step }: StepModel, runs: number): Pr
   const walls: number[] = [];
   for (let i = 0; i < runs; i++) walls.push(await once(steps));
   return spread(walls);
+}
+
+/** Milliseconds of each dispatch, of the quicker of two steps. */
+async function dispatchMillis(device: Device, { step }: StepModel): Promise<number[]> {
+  const steps: number[][] = [];
+  for (let i = 0; i < 2; i++) {
+    const timings = await profile(device, () => step.run());
+    steps.push(timings.map(({ nanoseconds }) => nanoseconds / 1e6));
+  }
+  const [first = [], second = []] = steps;
+  return sum(second, (ms) => ms) < sum(first, (ms) => ms) ? second : first;
 }
 
 /** Numbers that overflow or stay zero would be timed as something else than a step. */
