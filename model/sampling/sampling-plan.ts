@@ -22,6 +22,8 @@ export interface SamplingChoice {
   readonly sampler: SamplerEntry;
   /** Missing where the sampler has timesteps of its own. */
   readonly schedule: ScheduleEntry | undefined;
+  /** The schedule was asked for, not implied. */
+  readonly scheduleNamed: boolean;
   /** A schedule was asked for, but the sampler takes none: worth a warning. */
   readonly scheduleIgnored: boolean;
 }
@@ -33,12 +35,9 @@ export function resolveSampling({ sampler: samplerName = "dpmpp_2m", schedule: s
   const automatic = scheduleName !== undefined && normalName(scheduleName) === "automatic";
   const asked = automatic ? undefined : scheduleName === undefined ? named.schedule : resolveSchedule(scheduleName);
   if (sampler.space === "timestep" || sampler.takesNoSchedule)
-    return { sampler, schedule: undefined, scheduleIgnored: asked !== undefined };
-  return {
-    sampler,
-    schedule: asked ?? (sampler.ownSigmas ? undefined : resolveSchedule(sampler.schedule)),
-    scheduleIgnored: false,
-  };
+    return { sampler, schedule: undefined, scheduleNamed: false, scheduleIgnored: asked !== undefined };
+  const implied = sampler.ownSigmas ? undefined : resolveSchedule(sampler.schedule);
+  return { sampler, schedule: asked ?? implied, scheduleNamed: asked !== undefined, scheduleIgnored: false };
 }
 
 /** A sampler, and the schedule if the name is a label that ends in one. @throws UsageError UNKNOWN_SAMPLER */
@@ -103,7 +102,8 @@ export function planSampling(noise: NoiseSchedule, options: PlanOptions): Sampli
       run: (parts) => sampler.sample({ ...parts, transitions, eta }),
     };
   }
-  const sigmas = options.sigmas ?? plannedSigmas(noise, sampler, choice.schedule, options);
+  if (sampler.takesNoSchedule && options.sigmas && !(options.sigmas[1]! > 0)) throw noRange(sampler.name);
+  const sigmas = options.sigmas ?? plannedSigmas(noise, sampler, choice, options);
   const { churn: amount = 0, churnMin: from = 0, churnMax: to = Number.POSITIVE_INFINITY, noiseScale } = options;
   const largest = sigmas[0]!;
   const unitVariance = sampler.unitVarianceStart || (rules.unitVarianceStart && largest >= noise.sigmaMax * (1 - 1e-5));
@@ -117,32 +117,43 @@ export function planSampling(noise: NoiseSchedule, options: PlanOptions): Sampli
   };
 }
 
-/** The sigmas of the schedule, or of what the sampler implies. */
+/** The sigmas of the schedule named, or of what the sampler implies. */
 function plannedSigmas(
   noise: NoiseSchedule,
   sampler: SigmaSamplerEntry,
-  entry: ScheduleEntry | undefined,
+  { schedule: entry, scheduleNamed }: SamplingChoice,
   options: PlanOptions,
 ): number[] {
   const { compat, steps } = options;
-  const named = compat === "diffusers" && options.schedule === undefined && !sampler.takesNoSchedule ? undefined : entry;
-  const schedule =
-    (named && variantOf(named, options)) ??
-    (compat === "diffusers" && !sampler.takesNoSchedule
-      ? sampler.multistep
-        ? schedules.leadingMultistep
-        : schedules.leading
-      : sampler.ownSigmas!);
-  const discards = sampler.discardsPenultimate ?? [];
-  const usual = compat === undefined || compat === "a1111" || compat === "comfy" ? discards.includes(compat ?? "a1111") : false;
-  if (!(options.discardPenultimate ?? usual) || steps >= noise.timesteps) return schedule(noise, steps, options);
-  const sigmas = schedule(noise, steps + 1, options);
-  return [...sigmas.slice(0, -2), ...sigmas.slice(-1)];
+  const schedule = scheduleNamed || compat !== "diffusers" ? entry && variantOf(entry, options) : diffusersSchedule(sampler);
+  const sigmas = schedule ?? sampler.ownSigmas ?? resolveSchedule(sampler.schedule).sigmas;
+  if (!(options.discardPenultimate ?? discards(sampler, compat)) || steps >= noise.timesteps)
+    return sigmas(noise, steps, options);
+  const oneMore = sigmas(noise, steps + 1, options);
+  return [...oneMore.slice(0, -2), ...oneMore.slice(-1)];
+}
+
+/** Stable Diffusion's configurations of diffusers' schedulers: spacing "leading". */
+function diffusersSchedule(sampler: SigmaSamplerEntry): schedules.Schedule | undefined {
+  if (sampler.takesNoSchedule) return undefined;
+  return sampler.multistep ? schedules.leadingMultistep : schedules.leading;
+}
+
+/** Whether runs of this sampler usually leave out the sigma before the last. */
+function discards({ discardsPenultimate = [] }: SigmaSamplerEntry, compat: PlanOptions["compat"] = "a1111"): boolean {
+  return discardsPenultimate.some((program) => program === compat);
 }
 
 function sigmasNotTaken(sampler: string): UsageError {
   return new UsageError("SIGMAS_NOT_TAKEN", `sigmas: sampler ${sampler} has timesteps of its own`, {
     hint: "choose a sampler that runs on sigmas, such as euler or dpmpp_2m",
+    context: { sampler },
+  });
+}
+
+function noRange(sampler: string): UsageError {
+  return new UsageError("INVALID_SIGMAS", `sigmas: sampler ${sampler} needs two above 0, its ends, but there is one`, {
+    hint: "give the largest and the smallest, such as 14.6,0.03",
     context: { sampler },
   });
 }

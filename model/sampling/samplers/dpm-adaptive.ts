@@ -28,13 +28,14 @@ export async function* dpmAdaptive(run: SigmaRun): Sampling {
   try {
     let previousLow = await state.x.read();
     for (let step = 0; Math.log(sigma / smallest) > 1e-5; step++) {
-      const next = Math.max(smallest, sigma * Math.exp(-h));
+      // After a NaN, where the error says nothing, the rest is one step: the run ends and its caller sees it.
+      const next = Number.isNaN(h) ? smallest : Math.max(smallest, sigma * Math.exp(-h));
       const { down, up } = stepDown({ sigma, next, smallest, eta: run.eta });
       const { terms, lowerTerms } = await solverStep(state, run.denoiser, { sigma, next: down, order: 3 });
       const low = await state.trial(lowerTerms).read();
       const high = await state.trial(terms).read();
       const factor = 1 + Math.atan((1 / (errorNorm(low, high, previousLow) + 1e-8)) ** exponent - 1);
-      if (factor >= LEAST_FACTOR) {
+      if (!(factor < LEAST_FACTOR)) {
         state.advance(terms, { scale: up, from: sigma, to: next });
         previousLow = low;
         sigma = next;
