@@ -280,6 +280,45 @@ describe("DPM fast", () => {
   });
 });
 
+describe("DPM adaptive", () => {
+  it("takes fewer steps, the easier the way, and ends where it is told", async () => {
+    const easy = gpu.device.upload(new Float32Array(64).fill(0.5), shape);
+    const both = { guided: easy, negative: easy };
+    const denoiser = { denoise: () => easy, denoiseBoth: () => both, eps: () => easy, x0: () => easy, free: () => {} };
+    let [steps, sigma] = [0, 0];
+    const { sampling, plan } = start("dpm_adaptive", 5, denoiser, { eta: 0 });
+    for (;;) {
+      const { done, value } = await sampling.next();
+      if (done) {
+        value.free();
+        break;
+      }
+      steps++;
+      sigma = value.sigma;
+    }
+    easy.free();
+    expect(sigma).toBeCloseTo(plan.sigmas.at(-1)!, 9);
+    // 6.2 in -ln sigma, from steps of 0.05 that grow by a factor below 1 + pi/2.
+    expect(steps).toBeLessThan(8);
+    expect((await finish("dpm_adaptive", 5, { eta: 0 })).yields).toBeGreaterThan(steps);
+  });
+
+  it("ends although the denoiser gives NaN", async () => {
+    const nothing = gpu.device.upload(new Float32Array(64).fill(Number.NaN), shape);
+    const both = { guided: nothing, negative: nothing };
+    const denoiser = { denoise: () => nothing, denoiseBoth: () => both, eps: () => nothing, x0: () => nothing, free: () => {} };
+    const { sampling } = start("dpm_adaptive", 5, denoiser);
+    for (;;) {
+      const { done, value } = await sampling.next();
+      if (!done) continue;
+      expect(await value.read()).toEqual(new Float32Array(64).fill(Number.NaN));
+      value.free();
+      break;
+    }
+    nothing.free();
+  });
+});
+
 describe("zero terminal SNR", () => {
   const zero = new NoiseSchedule({ zeroTerminalSnr: true });
 

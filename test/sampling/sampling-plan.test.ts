@@ -114,6 +114,7 @@ describe("plan", () => {
     [{ sigmaMin: 20 }, "INVALID_SIGMA_RANGE"],
     [{ sigmaMin: 0 }, "INVALID_SIGMA_RANGE"],
     [{ sampler: "ddim", sigmas: [10, 1, 0] }, "SIGMAS_NOT_TAKEN"],
+    [{ sampler: "dpm_fast", sigmas: [10, 0] }, "INVALID_SIGMAS"],
   ] as const)("refuses %j", (options, code) => {
     expect(() => planSampling(noise, { steps: 5, ...options })).toThrow(
       expect.objectContaining({ code, hint: expect.any(String) }),
@@ -166,6 +167,8 @@ describe("plan", () => {
     expect(sigmas({ sampler: "dpmpp_2m" })[0]).toBe(noise.sigmas[901]);
     expect(sigmas({ sampler: "dpmpp_2m" }).at(-2)).toBe(noise.sigmas[91]);
     expect(sigmas({ sampler: "euler", schedule: "karras" })[0]).toBeCloseTo(noise.sigmaMax, 6);
+    expect(sigmas({ sampler: "DPM++ 2M Karras" })[0]).toBeCloseTo(noise.sigmaMax, 6);
+    expect(sigmas({ sampler: "dpm_fast" })[0]).toBeCloseTo(noise.sigmaMax, 6);
   });
 
   it("knows which samplers want a Brownian path, over the sigmas above 0", () => {
