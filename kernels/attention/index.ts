@@ -22,7 +22,21 @@ export const attentionRungs = {
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const problem = attentionProblem(q, k, v, options);
+  const { maxStorageBufferBindingSize: limit } = q.device.limits;
+  if (problem.sizes.batch > 1 && [q, k, v].some((tensor) => tensor.bytes > limit)) return imageByImage(q, k, v, options);
   const order = q.device.tier === "software" ? (["software", "naive"] as const) : (["tiled", "naive"] as const);
   const rung = order.find((name) => attentionRungs[name].fits(problem)) ?? "naive";
   return attentionRungs[rung].run(problem);
+}
+
+/** Where all images together are more than one binding may have. */
+function imageByImage(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const [batch = 1, queries = 1] = q.shape;
+  const result = q.device.empty([batch, queries, options.heads * options.headDim], q.dtype, "attention");
+  for (let n = 0; n < batch; n++) {
+    const image = attention(q.rows(n, n + 1), k.rows(n, n + 1), v.rows(n, n + 1), options);
+    q.device.copy(image, result.rows(n, n + 1));
+    image.free();
+  }
+  return result;
 }
