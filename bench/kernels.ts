@@ -1,7 +1,7 @@
 /** @file `bench kernels`: every rung of every expensive shape, validated, timed, and held against naive and the ceiling. */
 import type { Device } from "../engine/index.ts";
-import { type Ceiling, measureCeiling } from "./ceiling.ts";
-import { type BenchCase, checkCase, makeInputs } from "./operations.ts";
+import { arithmeticPeak, type Ceiling, measureCeiling } from "./ceiling.ts";
+import { type BenchCase, checkCase, makeInputs, plain } from "./operations.ts";
 import { gpuMillis, type Spread, spread } from "./timing.ts";
 
 export interface KernelRow {
@@ -14,6 +14,8 @@ export interface KernelRow {
   readonly gbs: number;
   /** Time of the naive rung over this one's, where naive was run. */
   readonly timesNaive: number | undefined;
+  /** The same for a plain 4x4 register tile (software adapters only). */
+  readonly timesPlainTile: number | undefined;
   /** Share of the FMA ceiling (of the copy ceiling for norms). */
   readonly ofCeiling: number;
   /** Largest error of the sampled outputs, relative to the largest. */
@@ -36,13 +38,14 @@ export async function benchKernels(
 ): Promise<KernelReport> {
   const ceiling = await measureCeiling(device);
   log(
-    `ceiling: f32 ${ceiling.f32.toFixed(1)} GFLOP/s, f16 ${ceiling.f16?.toFixed(1) ?? "none"}, copy ${ceiling.copy.toFixed(1)} GB/s`,
+    `ceiling: f32 ${ceiling.f32.toFixed(1)} GFLOP/s, f16 ${ceiling.f16?.toFixed(1) ?? "none"}, matrices ${ceiling.matrix?.toFixed(1) ?? "none"}, copy ${ceiling.copy.toFixed(1)} GB/s`,
   );
   const rows: KernelRow[] = [];
   for (const benchCase of cases) {
     const names = rungs === "best" ? ["best"] : benchCase.rungs(device);
     const inputs = [makeInputs(device, benchCase, 1), makeInputs(device, benchCase, 2)];
     let naive: number | undefined;
+    let tile: number | undefined;
     for (const rung of names) {
       if (rung === "naive" && device.tier === "software" && benchCase.flop > naiveLimit) {
         log(`${benchCase.name} naive: passed over, ${(benchCase.flop / 1e9).toFixed(0)} GFLOP on a software adapter`);
@@ -59,7 +62,8 @@ export async function benchKernels(
         rungs === "all" && rung === "naive" ? 2 : 5,
       );
       if (rung === "naive") naive = ms.median;
-      rows.push(rowOf(device, ceiling, benchCase, rung, ms, naive, error));
+      if (rung === plain) tile = ms.median;
+      rows.push({ ...rowOf(device, ceiling, benchCase, rung, ms, naive, error), timesPlainTile: tile && tile / ms.median });
       log(describeRow(rows.at(-1)!));
     }
     for (const { tensors } of inputs) for (const tensor of tensors) tensor.free();
@@ -76,11 +80,11 @@ function rowOf(
   ms: Spread,
   naive: number | undefined,
   error: number,
-): KernelRow {
+): Omit<KernelRow, "timesPlainTile"> {
   const gflops = benchCase.flop / ms.median / 1e6;
   const gbs = (benchCase.elements * (device.storage === "f16" ? 2 : 4)) / ms.median / 1e6;
   const isNorm = benchCase.operation === "groupNorm" || benchCase.operation === "layerNorm";
-  const peak = device.storage === "f16" ? (ceiling.f16 ?? ceiling.f32) : ceiling.f32;
+  const peak = arithmeticPeak(device, ceiling);
   return {
     name: benchCase.name,
     rung,
@@ -93,16 +97,19 @@ function rowOf(
   };
 }
 
-function describeRow({ name, rung, ms, gflops, gbs, timesNaive, ofCeiling, error }: KernelRow): string {
-  const ratio = timesNaive === undefined ? "" : `${timesNaive.toFixed(1)}x naive`;
+function describeRow({ name, rung, ms, gflops, gbs, timesNaive, timesPlainTile, ofCeiling, error }: KernelRow): string {
+  const ratios = [
+    timesNaive === undefined ? "" : `${timesNaive.toFixed(1)}x naive`,
+    timesPlainTile === undefined ? "" : `${timesPlainTile.toFixed(1)}x plain tile`,
+  ];
   return [
     name.padEnd(28),
-    rung.padEnd(9),
+    rung.padEnd(10),
     `${ms.median.toFixed(2).padStart(9)} ms (${ms.p10.toFixed(2)}..${ms.p90.toFixed(2)})`.padEnd(34),
     `${gflops.toFixed(1).padStart(8)} GFLOP/s`,
     `${gbs.toFixed(1).padStart(7)} GB/s`,
     `${(100 * ofCeiling).toFixed(0).padStart(3)} %`,
-    ratio.padStart(12),
+    ratios.filter(Boolean).join(", ").padStart(30),
     `error ${error.toExponential(0)}`,
   ].join("  ");
 }

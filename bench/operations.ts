@@ -8,6 +8,7 @@ import { attentionProblem } from "../kernels/attention/problem.ts";
 import { conv2d, conv2dRungs } from "../kernels/conv2d/index.ts";
 import { attention, groupNorm, layerNorm } from "../kernels/index.ts";
 import { matmul, matmulRungs } from "../kernels/matmul/index.ts";
+import { plainTile } from "./plain-tile.ts";
 
 export interface BenchCase {
   /** As in the peer's files: `matmul_M_K_N`, `conv3x3_C_O_SIDE`, `attention_HEADS_T_S_D`. */
@@ -34,14 +35,10 @@ export function matmulCase(m: number, k: number, n: number): BenchCase {
       [m, k],
       [k, n],
     ],
-    rungs: ({ tier }) => [
-      "naive",
-      "tiled",
-      ...(tier === "software"
-        ? ["software"]
-        : Object.keys(matmulRungs).filter((name) => !["naive", "tiled", "software"].includes(name))),
-    ],
-    run: ([x, w], rung) => matmul(x!, w!, {}, rung === "best" ? undefined : (rung as keyof typeof matmulRungs)),
+    rungs: (device) => rungsFor(device, matmulRungs),
+    run: ([x, w], rung) =>
+      (rung === plain ? plainTile([x!, w!]) : undefined) ??
+      matmul(x!, w!, {}, rung === "best" || rung === plain ? undefined : (rung as keyof typeof matmulRungs)),
     expected([x, w], index) {
       const [row, column] = [Math.floor(index / n), index % n];
       let sum = 0;
@@ -49,6 +46,15 @@ export function matmulCase(m: number, k: number, n: number): BenchCase {
       return sum;
     },
   };
+}
+
+/** The yardstick of the software rungs, beside the ladder: see plain-tile.ts. */
+export const plain = "plain tile";
+
+/** The rungs of a ladder that this device can run, and on software adapters the yardstick. */
+function rungsFor({ tier }: Device, ladder: Readonly<Record<string, unknown>>): string[] {
+  const fast = tier === "software" ? [plain, "software"] : tier === "matrix" ? ["matrix"] : [];
+  return ["naive", "tiled", ...fast.filter((name) => name === plain || name in ladder)];
 }
 
 /** 3x3 (or 1x1) convolution that keeps a square map's side. */
@@ -63,14 +69,10 @@ export function convCase(c: number, o: number, side: number, kernel: 1 | 3 = 3):
       [1, side, side, c],
       [kernel, kernel, c, o],
     ],
-    rungs: ({ tier }) => [
-      "naive",
-      "tiled",
-      ...(tier === "software"
-        ? ["software"]
-        : Object.keys(conv2dRungs).filter((name) => !["naive", "tiled", "software"].includes(name))),
-    ],
-    run: ([x, w], rung) => conv2d(x!, w!, { padding: half }, rung === "best" ? undefined : (rung as keyof typeof conv2dRungs)),
+    rungs: (device) => rungsFor(device, conv2dRungs),
+    run: ([x, w], rung) =>
+      (rung === plain ? plainTile([x!, w!]) : undefined) ??
+      conv2d(x!, w!, { padding: half }, rung === "best" || rung === plain ? undefined : (rung as keyof typeof conv2dRungs)),
     expected([x, w], index) {
       const [pixel, output] = [Math.floor(index / o), index % o];
       const [row, column] = [Math.floor(pixel / side), pixel % side];
