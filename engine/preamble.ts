@@ -9,7 +9,9 @@ const scalarTypes = new Set(["f32", "u32", "f16", "atomic<u32>"]);
 export function writeModule(spec: KernelSpec, variant: Variant): string {
   const aliases = aliasTypes(spec, variant.types);
   const usesF16 =
-    Object.values(aliases).includes("f16") || Object.values(spec.buffers).some((b) => typeof b !== "string" && b.type === "f16");
+    spec.features?.includes("f16") ||
+    Object.values(aliases).includes("f16") ||
+    Object.values(spec.buffers).some((b) => typeof b !== "string" && b.type === "f16");
   const extensions = [...(usesF16 ? ["f16"] : []), ...(spec.features ?? []).filter((feature) => feature !== "f16")];
   const lines = [
     ...extensions.map((name) => `enable ${name};`),

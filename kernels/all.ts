@@ -4,9 +4,11 @@ import { activationNaive, activationVec4 } from "./activation.ts";
 import { addNaive, addVec4 } from "./add.ts";
 import { addPerChannelNaive, addPerChannelVec4 } from "./add-per-channel.ts";
 import { attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
+import { blendKernel } from "./blend.ts";
 import { castNaive, castVec4 } from "./cast.ts";
 import { combineKernel } from "./combine.ts";
 import { concatNaive, concatVec4 } from "./concat.ts";
+import { conv2dMatrix, conv2dMatrixSlab } from "./conv2d/matrix.ts";
 import { conv2dNaive } from "./conv2d/naive.ts";
 import { conv2dSoftware } from "./conv2d/software.ts";
 import { conv2dTiled } from "./conv2d/tiled.ts";
@@ -15,12 +17,14 @@ import { fillKernel } from "./fill.ts";
 import { gegluNaive, gegluVec4 } from "./geglu.ts";
 import { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics, groupNormWhole } from "./group-norm/index.ts";
 import { guidanceKernel } from "./guidance.ts";
+import { imageGuidanceKernel } from "./image-guidance.ts";
 import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
-import { matmulNaive, matmulTiled } from "./matmul/index.ts";
+import { matmulMatrix, matmulMatrixSlab, matmulNaive, matmulSlabs, matmulTiled } from "./matmul/index.ts";
 import { modelInputKernel } from "./model-input.ts";
 import { rescaledGuidanceKernel } from "./rescaled-guidance.ts";
 import { scaleNaive, scaleVec4 } from "./scale.ts";
 import { toPixelsKernel } from "./to-pixels.ts";
+import { unpackWeightKernel } from "./unpack-weight.ts";
 
 /** Sorted by name, the rungs of a ladder from the readable one up. */
 export const allKernels: readonly KernelDefinition[] = [
@@ -33,6 +37,7 @@ export const allKernels: readonly KernelDefinition[] = [
   attentionNaive,
   attentionTiled,
   attentionSoftware,
+  blendKernel,
   castNaive,
   castVec4,
   combineKernel,
@@ -41,6 +46,8 @@ export const allKernels: readonly KernelDefinition[] = [
   conv2dNaive,
   conv2dTiled,
   conv2dSoftware,
+  conv2dMatrix,
+  conv2dMatrixSlab,
   countNonFiniteKernel,
   fillKernel,
   gegluNaive,
@@ -51,14 +58,19 @@ export const allKernels: readonly KernelDefinition[] = [
   groupNormCombine,
   groupNormApply,
   guidanceKernel,
+  imageGuidanceKernel,
   layerNormNaive,
   layerNormSoftware,
   layerNormWorkgroup,
   matmulNaive,
   matmulTiled,
+  matmulMatrix,
+  matmulMatrixSlab,
+  matmulSlabs,
   modelInputKernel,
   rescaledGuidanceKernel,
   scaleNaive,
   scaleVec4,
   toPixelsKernel,
+  unpackWeightKernel,
 ];

@@ -1,6 +1,6 @@
 /** @file The layers that checkpoints are made of: each holds its weights and calls one kernel. */
 import type { Tensor } from "../engine/index.ts";
-import { add, conv2d, groupNorm, layerNorm, matmul, type Padding } from "../kernels/index.ts";
+import { add, conv2d, groupNorm, layerNorm, matmul, matmulGeglu, type Padding } from "../kernels/index.ts";
 import type { Weights } from "./checkpoint/weights.ts";
 
 export type Activation = "none" | "silu" | "gelu" | "quick_gelu";
@@ -18,6 +18,11 @@ export class Linear {
   /** x [..., in] -> [..., out] */
   forward(x: Tensor, epilogue: { residual?: Tensor | undefined; activation?: Activation } = {}): Tensor {
     return matmul(x, this.weight, { bias: this.bias, ...epilogue });
+  }
+
+  /** x [..., in] -> [..., out / 2]: the outputs' first half times GELU of the second (Shazeer 2020). */
+  forwardGeglu(x: Tensor): Tensor {
+    return matmulGeglu(x, this.weight, { bias: this.bias });
   }
 }
 

@@ -1,9 +1,10 @@
 /** @file 2-D convolution over NHWC: y = activation(x * weight + bias + channelAdd) + residual, as an implicit GEMM. */
 import type { Tensor } from "../../engine/index.ts";
 import { type Conv2dOptions, type Convolution, convolutionOf } from "./convolution.ts";
-import { type Conv2dRung, conv2dRungs, inQuads } from "./rungs.ts";
+import { type Conv2dRung, conv2dRungs, inQuads, matrixFits } from "./rungs.ts";
 
 export { type Conv2dOptions, type Convolution, convolutionOf, type Padding } from "./convolution.ts";
+export { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 export { conv2dNaive } from "./naive.ts";
 export { type Conv2dRung, conv2dRungs } from "./rungs.ts";
 export { conv2dSoftware } from "./software.ts";
@@ -16,11 +17,12 @@ export { conv2dTiled } from "./tiled.ts";
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, rung?: Conv2dRung): Tensor {
   const sizes = convolutionOf(x, weight, options);
-  return conv2dRungs[rung ?? chooseRung(x, options, sizes)](x, weight, options, sizes);
+  return conv2dRungs[rung ?? chooseRung(x, weight, options, sizes)](x, weight, options, sizes);
 }
 
-function chooseRung({ device }: Tensor, options: Conv2dOptions, sizes: Convolution): Conv2dRung {
+function chooseRung(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Conv2dRung {
+  const { device } = x;
   if (!inQuads(options, sizes)) return "naive";
   if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4)) return "software";
-  return "tiled";
+  return device.tier === "matrix" && matrixFits(x, weight, options, sizes) ? "matrix" : "tiled";
 }

@@ -1,11 +1,15 @@
 /** @file The rungs of convolution as functions of one signature: how each is launched, in bands of rows where a tensor is large. */
-import { perElement, ShapeError, type Tensor } from "../../engine/index.ts";
+import { type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { gelu, quickGelu, silu } from "../activation.ts";
 import { add } from "../add.ts";
 import { epilogueTerms } from "../matmul/epilogue.ts";
+import { type MatrixPlan, matrixPlan } from "../matmul/matrix-plan.ts";
+import { words } from "../matmul/matrix-tile.ts";
+import { addSlabs, emptySlabs } from "../matmul/slabs.ts";
 import { tileGrid, tileOf } from "../matmul/tile.ts";
 import { type Activation, activationCode } from "../snippets.ts";
 import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
+import { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 import { conv2dNaive } from "./naive.ts";
 import { conv2dSoftware } from "./software.ts";
 import { conv2dTiled } from "./tiled.ts";
@@ -13,7 +17,7 @@ import { conv2dTiled } from "./tiled.ts";
 type Rung = (x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution) => Tensor;
 
 /** Every rung by name; each takes what it can and throws a ShapeError otherwise. */
-export const conv2dRungs = { naive, tiled, software } satisfies Record<string, Rung>;
+export const conv2dRungs = { naive, tiled, software, matrix } satisfies Record<string, Rung>;
 export type Conv2dRung = keyof typeof conv2dRungs;
 
 function naive(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
@@ -34,6 +38,63 @@ function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolu
     const grid = tileGrid(uniforms.rows, sizes.outputs, tile);
     conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads, eight: 8 }, grid, { tunables });
   });
+}
+
+/** Whether subgroup matrices can do it: f16 operands, channels in eights, and a device that has a configuration for it. */
+export function matrixFits(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): boolean {
+  const eights = sizes.channels % 8 === 0 && sizes.outputs % 8 === 0;
+  const half = [x, weight, options.channelAdd ?? x].every(({ dtype }) => dtype === "f16");
+  return eights && half && inQuads(options, sizes) && matrixPlan(x.device, productOf(sizes)) !== undefined;
+}
+
+/** The convolution as a product: gathered pixels times weights. */
+export function productOf(sizes: Convolution) {
+  return {
+    rows: sizes.samples * sizes.outHeight * sizes.outWidth,
+    inner: sizes.kernelHeight * sizes.kernelWidth * sizes.channels,
+    columns: sizes.outputs,
+  };
+}
+
+/** `plan`: another way to cut it up than the one that should be quickest. */
+export function matrix(
+  x: Tensor,
+  weight: Tensor,
+  options: Conv2dOptions,
+  sizes: Convolution,
+  plan: MatrixPlan | undefined = matrixPlan(x.device, productOf(sizes), inOneBand(x, sizes)),
+): Tensor {
+  if (!plan || !matrixFits(x, weight, options, sizes)) {
+    throw new ShapeError(
+      `conv2d: subgroup matrices need f16 operands with channels in eights and a device that has them, got ${x.dtype} with ` +
+        `${sizes.channels} and ${weight.dtype} with ${sizes.outputs}`,
+      { hint: "use the tiled rung" },
+    );
+  }
+  const { rows, inner, columns } = productOf(sizes);
+  const { quads, octets } = { quads: columns / 4, octets: columns / 8 };
+  const shape = { quads, octets, inner, steps: plan.steps, slice: plan.slice, channel_octets: sizes.channels / 8 };
+  const tunables = { ...plan.tunables, ACTIVATION: activationCode[options.activation ?? "none"] };
+  return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
+    const operands = { x: words(buffers.x), weight: words(weight) };
+    if (plan.slices === 1) {
+      const grid: Grid = [plan.across, Math.ceil(uniforms.rows / plan.rows)];
+      conv2dMatrix.launch({ ...buffers, ...operands }, { ...uniforms, ...shape }, grid, { tunables });
+      return;
+    }
+    x.device.scope(() => {
+      const slabs = emptySlabs(x.device, plan);
+      const grid: Grid = [plan.across, plan.down, plan.slices];
+      conv2dMatrixSlab.launch({ ...operands, slabs }, { ...uniforms, ...shape }, grid, { tunables: plan.tunables });
+      addSlabs(slabs, buffers.y, { ...options, rows, columns, sampleRows: uniforms.sample_pixels }, plan);
+    });
+  });
+}
+
+/** Whether x and y are small enough for one launch. */
+function inOneBand(x: Tensor, { samples, outHeight, outWidth, outputs }: Convolution): boolean {
+  const y = (samples * outHeight * outWidth * outputs * x.bytes) / x.size;
+  return Math.max(x.bytes, y) <= x.device.limits.maxStorageBufferBindingSize;
 }
 
 /** An activation follows as a launch of its own: in the epilogue it would make another variant of this slow-compiling kernel. */

@@ -4,7 +4,7 @@
  * Which terms there are is a uniform and no flag: a branch per stored vector costs nothing, a pipeline more costs its compilation.
  */
 import { defineSnippet, expectShape, ShapeError, type Tensor } from "../../engine/index.ts";
-import { type Activation, activate } from "../snippets.ts";
+import { type Activation, activate, gelu } from "../snippets.ts";
 
 export interface EpilogueOptions {
   /** f32 [N], one number for each output column or channel. */
@@ -51,6 +51,13 @@ export const epilogueBuffers = {
   residual: { access: "read", vec: 4, optional: true },
 } as const;
 
+/** The same for the matrix rungs, whose activations are f16 always. */
+export const matrixEpilogueBuffers = {
+  ...epilogueBuffers,
+  channel_add: { access: "read", type: "f16", vec: 4, optional: true },
+  residual: { access: "read", type: "f16", vec: 4, optional: true },
+} as const;
+
 /** The same for the naive rungs, number by number. */
 export const scalarEpilogueBuffers = {
   bias: { access: "read", type: "f32", optional: true },
@@ -72,6 +79,23 @@ export const epilogue = defineSnippet({
       return value;
     }`,
 });
+
+/**
+ * `gated(value, gate, quad)`, the epilogue of a product whose columns' first half are values and whose second half are their gates
+ * (GEGLU, Shazeer 2020): (value + bias) gelu(gate + bias), `quad` and uniforms.quads counting the output's columns, half as many.
+ */
+export const gated = defineSnippet({
+  name: "gated",
+  needs: [gelu],
+  wgsl: /* wgsl */ `
+    fn gated(value: vec4f, gate: vec4f, quad: u32) -> vec4f {
+      if ((uniforms.terms & 1u) == 0u) { return value * gelu4(gate); }
+      return (value + bias[quad]) * gelu4(gate + bias[uniforms.quads + quad]);
+    }`,
+});
+
+/** Value of the tunable ACTIVATION for it. */
+export const gegluCode = 4;
 
 /** `epilogue(sum, row, column, sample)` for one number. Needs epilogueUniforms and `columns`. */
 export const scalarEpilogue = defineSnippet({

@@ -1,10 +1,14 @@
 /** @file GEMM: y = activation(x weight + bias) + residual. */
 import { expectShape, ShapeError, type Tensor } from "../../engine/index.ts";
+import { geglu } from "../geglu.ts";
 import { checkEpilogue, type EpilogueOptions } from "./epilogue.ts";
-import { type MatmulRung, matmulRungs } from "./rungs.ts";
+import { type MatmulRung, matmulRungs, matrixFits, matrixGeglu, tiledGeglu } from "./rungs.ts";
+
+export { matmulMatrix, matmulMatrixSlab } from "./matrix.ts";
 
 export { matmulNaive } from "./naive.ts";
 export { type MatmulRung, matmulRungs } from "./rungs.ts";
+export { matmulSlabs } from "./slabs.ts";
 export { matmulTiled } from "./tiled.ts";
 
 export interface MatmulOptions extends EpilogueOptions {
@@ -24,8 +28,26 @@ export interface Product {
  * the output's shape. Throws a ShapeError where the shapes don't fit. `rung` forces one, for tests and bench.
  */
 export function matmul(x: Tensor, weight: Tensor, options: MatmulOptions = {}, rung?: MatmulRung): Tensor {
+  const product = productOf(x, weight, options);
+  checkEpilogue("matmul", options, [...x.shape.slice(0, -1), product.columns]);
+  return matmulRungs[rung ?? chooseRung(x, weight, options, product)](x, weight, options, product);
+}
+
+/**
+ * geglu(x weight + bias) (Shazeer 2020): x [..., K], weight [K, 2 N], values before gates -> [..., N]. One launch on GPUs, where the
+ * wide product is never stored. Throws as matmul does, and for an odd number of columns.
+ */
+export function matmulGeglu(x: Tensor, weight: Tensor, { bias }: { bias?: Tensor | undefined } = {}, rung?: MatmulRung): Tensor {
+  const product = productOf(x, weight, {});
+  checkEpilogue("matmul", { bias }, [...x.shape.slice(0, -1), product.columns]);
+  const chosen = rung ?? chooseRung(x, weight, {}, product);
+  if (chosen === "matrix" && product.columns % 16 === 0) return matrixGeglu(x, weight, bias, product);
+  if (chosen === "tiled" && product.columns % 8 === 0) return tiledGeglu(x, weight, bias, product);
+  return x.device.scope(() => geglu(matmulRungs[chosen](x, weight, { bias }, product)));
+}
+
+function productOf(x: Tensor, weight: Tensor, { transposed = false }: MatmulOptions): Product {
   const { rows, inner } = expectShape("matmul", x, ["...rows", "inner"]);
-  const { transposed = false } = options;
   expectShape("matmul", weight, ["inner", "columns"]);
   const [first, second] = weight.shape as [number, number];
   const [weightInner, columns] = transposed ? [second, first] : [first, second];
@@ -35,13 +57,13 @@ export function matmul(x: Tensor, weight: Tensor, options: MatmulOptions = {}, r
         `the weight ${transposed ? "transposed " : ""}[${weight.shape.join(", ")}] (K = ${weightInner})`,
     );
   }
-  checkEpilogue("matmul", options, [...x.shape.slice(0, -1), columns]);
-  const product = { rows, inner, columns };
-  return matmulRungs[rung ?? chooseRung(x, product, transposed)](x, weight, options, product);
+  return { rows, inner, columns };
 }
 
-function chooseRung({ device }: Tensor, { inner, columns }: Product, transposed: boolean): MatmulRung {
-  if (transposed || inner % 4 !== 0 || columns % 4 !== 0) return "naive";
+function chooseRung(x: Tensor, weight: Tensor, options: MatmulOptions, product: Product): MatmulRung {
+  const { device } = x;
+  const { inner, columns } = product;
+  if (options.transposed || inner % 4 !== 0 || columns % 4 !== 0) return "naive";
   if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4)) return "software";
-  return "tiled";
+  return device.tier === "matrix" && matrixFits(x, weight, options, product) ? "matrix" : "tiled";
 }

@@ -3,16 +3,20 @@ import { perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { inBands } from "../bands.ts";
 import { conv2d } from "../conv2d/index.ts";
 import { activationCode } from "../snippets.ts";
-import { epilogueTerms } from "./epilogue.ts";
+import { epilogueTerms, gegluCode } from "./epilogue.ts";
 import type { MatmulOptions, Product } from "./index.ts";
+import { matmulMatrix, matmulMatrixSlab } from "./matrix.ts";
+import { type MatrixPlan, matrixPlan } from "./matrix-plan.ts";
+import { words } from "./matrix-tile.ts";
 import { matmulNaive } from "./naive.ts";
+import { addSlabs, emptySlabs } from "./slabs.ts";
 import { tileGrid, tileOf } from "./tile.ts";
 import { matmulTiled } from "./tiled.ts";
 
 type Rung = (x: Tensor, weight: Tensor, options: MatmulOptions, product: Product) => Tensor;
 
 /** Every rung by name; each takes what it can and throws a ShapeError otherwise. */
-export const matmulRungs = { naive, tiled, software } satisfies Record<string, Rung>;
+export const matmulRungs = { naive, tiled, software, matrix } satisfies Record<string, Rung>;
 export type MatmulRung = keyof typeof matmulRungs;
 
 function naive(x: Tensor, weight: Tensor, options: MatmulOptions, { rows, inner, columns }: Product): Tensor {
@@ -51,6 +55,81 @@ function software(x: Tensor, weight: Tensor, options: MatmulOptions, product: Pr
   const epilogue = { bias, activation, residual: residual?.reshape([1, rows, 1, columns]) };
   const window = weight.reshape([1, 1, inner, columns]);
   return conv2d(x.reshape([1, rows, 1, inner]), window, epilogue, "software").reshape([...x.shape.slice(0, -1), columns]);
+}
+
+/** Whether subgroup matrices can do a product: f16 operands, rows in eights, and a device that has a configuration for it. */
+export function matrixFits(x: Tensor, weight: Tensor, { transposed = false }: MatmulOptions, product: Product): boolean {
+  return !transposed && x.dtype === "f16" && weight.dtype === "f16" && matrixPlan(x.device, product) !== undefined;
+}
+
+/** `plan`: another way to cut it up than the one that should be quickest. */
+export function matrix(
+  x: Tensor,
+  weight: Tensor,
+  options: MatmulOptions,
+  product: Product,
+  plan: MatrixPlan | undefined = matrixPlan(x.device, product, x.bytes <= x.device.limits.maxStorageBufferBindingSize),
+): Tensor {
+  if (!plan || !matrixFits(x, weight, options, product)) return refuseMatrix(x, weight, product);
+  const { rows, inner, columns } = product;
+  const { bias, residual, activation = "none" } = options;
+  const y = output(x, columns);
+  const shape = { quads: columns / 4, octets: columns / 8, inner, steps: plan.steps, slice: plan.slice };
+  const tunables = { ...plan.tunables, ACTIVATION: activationCode[activation] };
+  if (plan.slices > 1) {
+    x.device.scope(() => {
+      const slabs = emptySlabs(x.device, plan);
+      const operands = { x: words(x), weight: words(weight), slabs };
+      matmulMatrixSlab.launch(operands, { rows, ...shape }, [plan.across, plan.down, plan.slices], { tunables: plan.tunables });
+      addSlabs(slabs, y, { bias, residual, activation, rows, columns, sampleRows: rows }, plan);
+    });
+    return y;
+  }
+  inBands("matmul", rows, banded(x, y, residual), (band, count) => {
+    const uniforms = { rows: count, ...shape, ...epilogueTerms({ bias, residual }, 4) };
+    const buffers = { ...band, x: words(band.x), weight: words(weight), bias };
+    matmulMatrix.launch(buffers, uniforms, [plan.across, Math.ceil(count / plan.rows)], { tunables });
+  });
+  return y;
+}
+
+/** geglu(x weight + bias) in one launch: [rows, columns / 2]. */
+export function matrixGeglu(x: Tensor, weight: Tensor, bias: Tensor | undefined, product: Product): Tensor {
+  const plan = matrixPlan(x.device, product, false);
+  if (!plan || product.columns % 16 !== 0 || !matrixFits(x, weight, {}, product)) return refuseMatrix(x, weight, product);
+  const { rows, inner, columns } = product;
+  const y = output(x, columns / 2);
+  const shape = { quads: columns / 8, octets: columns / 8, inner, steps: plan.steps, slice: plan.slice };
+  inBands("matmul", rows, { x, y }, (band, count) => {
+    const uniforms = { rows: count, ...shape, ...epilogueTerms({ bias }, 4) };
+    const buffers = { x: words(band.x), weight: words(weight), y: band.y, bias };
+    const tunables = { ...plan.tunables, ACTIVATION: gegluCode };
+    matmulMatrix.launch(buffers, uniforms, [plan.across, Math.ceil(count / plan.rows)], { tunables });
+  });
+  return y;
+}
+
+/** The same on the tiled rung. */
+export function tiledGeglu(x: Tensor, weight: Tensor, bias: Tensor | undefined, product: Product): Tensor {
+  expectQuads({}, { ...product, columns: product.columns / 2 });
+  const { rows, inner, columns } = product;
+  const y = output(x, columns / 2);
+  const tile = tileOf(x.device, rows, columns);
+  inBands("matmul", rows, { x, y }, (band, count) => {
+    const uniforms = { rows: count, quads: columns / 8, inner_quads: inner / 4, ...epilogueTerms({ bias }, 4), eight: 8 };
+    matmulTiled.launch({ ...band, weight, bias }, uniforms, tileGrid(count, columns, tile), {
+      tunables: { ACTIVATION: gegluCode, WORKGROUP_SIZE: tile.rows },
+    });
+  });
+  return y;
+}
+
+function refuseMatrix(x: Tensor, weight: Tensor, { inner, columns }: Product): never {
+  throw new ShapeError(
+    `matmul: subgroup matrices need f16 operands with rows in eights and a device that has them, got ${x.dtype} [.., ${inner}] and ` +
+      `${weight.dtype} [${inner}, ${columns}]`,
+    { hint: "use the tiled rung" },
+  );
 }
 
 function output(x: Tensor, columns: number): Tensor {

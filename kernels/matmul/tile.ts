@@ -3,6 +3,7 @@
  * pixels [rows, inner] and its weights [inner, columns], so the two differ only in where a row's numbers lie.
  */
 import { type Device, defineSnippet, type Grid } from "../../engine/index.ts";
+import { gated } from "./epilogue.ts";
 import { rank1Update } from "./sums.ts";
 
 /** Rows and columns of the output that one workgroup computes. */
@@ -37,11 +38,12 @@ export function tileGrid(rows: number, columns: number, tile: Tile): Grid {
  */
 export const tiledProduct = defineSnippet({
   name: "tiled_product",
-  needs: [rank1Update],
+  needs: [gated, rank1Update],
   wgsl: /* wgsl */ `
     const ROW_QUADS = WORKGROUP_SIZE / 4u;
     const ROW_STRIDE = ROW_QUADS + 1u;       // one more, or the four invocations that share a row would write to the same bank
     const COLUMN_QUADS = 16u;
+    const GEGLU = ACTIVATION == 4u;
     var<workgroup> row_tile: array<vec4f, 16u * ROW_STRIDE>;
     var<workgroup> column_tile: array<vec4f, 16u * COLUMN_QUADS>;
 
@@ -68,7 +70,16 @@ export const tiledProduct = defineSnippet({
           let k = quad * 4u + i / COLUMN_QUADS;
           let q = first_quad + i % COLUMN_QUADS;
           var values = vec4f();
-          if (k < uniforms.inner_quads * 4u && q < uniforms.quads) { values = vec4f(weight[k * uniforms.quads + q]); }
+          if (GEGLU) {
+            // Values in the left half of the tile, their gates in the right: one invocation gets both.
+            let own = group.x * 8u + i % 8u;
+            let half = i / 8u % 2u;
+            if (k < uniforms.inner_quads * 4u && own < uniforms.quads) {
+              values = vec4f(weight[(k * 2u + half) * uniforms.quads + own]);
+            }
+          } else if (k < uniforms.inner_quads * 4u && q < uniforms.quads) {
+            values = vec4f(weight[k * uniforms.quads + q]);
+          }
           column_tile[i] = values;
         }
         workgroupBarrier();
@@ -85,8 +96,15 @@ export const tiledProduct = defineSnippet({
       // A count that the compiler does not know keeps the loop a loop: eight copies of the epilogue took lavapipe 8 s to compile.
       for (var i = 0u; i < uniforms.eight; i++) {
         let r = first_row + row * 4u + i % 4u + (i / 4u) * (WORKGROUP_SIZE / 2u);
-        store_quad(left_sums[0], r, first_quad + column);
-        store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
+        if (GEGLU) {
+          let quad = group.x * 8u + column;
+          if (r < uniforms.rows && quad < uniforms.quads) {
+            y[r * uniforms.quads + quad] = Element4(gated(left_sums[0], right_sums[0], quad));
+          }
+        } else {
+          store_quad(left_sums[0], r, first_quad + column);
+          store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
+        }
         shift(&left_sums, vec4f());
         shift(&right_sums, vec4f());
       }

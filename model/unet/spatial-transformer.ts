@@ -1,5 +1,4 @@
 import type { Tensor } from "../../engine/index.ts";
-import { geglu } from "../../kernels/index.ts";
 import type { Weights } from "../checkpoint/weights.ts";
 import { Conv2d, GroupNorm, LayerNorm, Linear, tap, withResidual } from "../layers.ts";
 import { CrossAttention, SelfAttention } from "./attention.ts";
@@ -18,7 +17,7 @@ export class FeedForward {
 
   /** x [N, T, C] (normed), residual [N, T, C] -> residual + ff(x) */
   forward(x: Tensor, residual: Tensor): Tensor {
-    const h = geglu(this.expand.forward(x)); // [N, T, 4C]
+    const h = this.expand.forwardGeglu(x); // [N, T, 4C]
     return withResidual(this.path, residual, (epilogue) => this.contract.forward(h, epilogue));
   }
 }

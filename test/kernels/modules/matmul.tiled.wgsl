@@ -82,6 +82,11 @@ fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
   return value;
 }
 
+fn gated(value: vec4f, gate: vec4f, quad: u32) -> vec4f {
+  if ((uniforms.terms & 1u) == 0u) { return value * gelu4(gate); }
+  return (value + bias[quad]) * gelu4(gate + bias[uniforms.quads + quad]);
+}
+
 alias Sums = array<vec4f, 8>;
 
 fn shift(sums: ptr<function, Sums>, next: vec4f) {
@@ -109,6 +114,7 @@ fn rank1_update(sums: ptr<function, Sums>, upper: vec4f, lower: vec4f, columns: 
 const ROW_QUADS = WORKGROUP_SIZE / 4u;
 const ROW_STRIDE = ROW_QUADS + 1u;       // one more, or the four invocations that share a row would write to the same bank
 const COLUMN_QUADS = 16u;
+const GEGLU = ACTIVATION == 4u;
 var<workgroup> row_tile: array<vec4f, 16u * ROW_STRIDE>;
 var<workgroup> column_tile: array<vec4f, 16u * COLUMN_QUADS>;
 
@@ -135,7 +141,16 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
       let k = quad * 4u + i / COLUMN_QUADS;
       let q = first_quad + i % COLUMN_QUADS;
       var values = vec4f();
-      if (k < uniforms.inner_quads * 4u && q < uniforms.quads) { values = vec4f(weight[k * uniforms.quads + q]); }
+      if (GEGLU) {
+        // Values in the left half of the tile, their gates in the right: one invocation gets both.
+        let own = group.x * 8u + i % 8u;
+        let half = i / 8u % 2u;
+        if (k < uniforms.inner_quads * 4u && own < uniforms.quads) {
+          values = vec4f(weight[(k * 2u + half) * uniforms.quads + own]);
+        }
+      } else if (k < uniforms.inner_quads * 4u && q < uniforms.quads) {
+        values = vec4f(weight[k * uniforms.quads + q]);
+      }
       column_tile[i] = values;
     }
     workgroupBarrier();
@@ -152,8 +167,15 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
   // A count that the compiler does not know keeps the loop a loop: eight copies of the epilogue took lavapipe 8 s to compile.
   for (var i = 0u; i < uniforms.eight; i++) {
     let r = first_row + row * 4u + i % 4u + (i / 4u) * (WORKGROUP_SIZE / 2u);
-    store_quad(left_sums[0], r, first_quad + column);
-    store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
+    if (GEGLU) {
+      let quad = group.x * 8u + column;
+      if (r < uniforms.rows && quad < uniforms.quads) {
+        y[r * uniforms.quads + quad] = Element4(gated(left_sums[0], right_sums[0], quad));
+      }
+    } else {
+      store_quad(left_sums[0], r, first_quad + column);
+      store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
+    }
     shift(&left_sums, vec4f());
     shift(&right_sums, vec4f());
   }

@@ -1,0 +1,47 @@
+/** @file Devices for tests of the matrix tier, which few adapters have. */
+
+import { expect } from "vitest";
+import { create } from "webgpu";
+import { type Device, type KernelDefinition, type MatrixConfig, matrixFeature } from "../../engine/index.ts";
+import { type DeviceOptions, type TestDevice, useDevice } from "./harness.ts";
+
+const gpu = create(["enable-dawn-features=allow_unsafe_apis"]);
+const adapter = await gpu.requestAdapter();
+const offered = adapter?.features.has(matrixFeature as GPUFeatureName) ?? false;
+
+/** A device of the matrix tier where the adapter has it; else any, and `noMatrices` skips the tests. */
+export function useMatrixDevice(options: DeviceOptions = {}): TestDevice {
+  return useDevice(offered ? { ...options, tier: "matrix" } : options);
+}
+
+/** Skips a test, with the reason, on an adapter without subgroup matrices of f16 with f32 sums. */
+export function noMatrices(device: Device, skip: (reason: string) => void): void {
+  if (device.tier !== "matrix" || !device.matrixConfig)
+    skip(
+      `this adapter (${device.info.description}) has no subgroup matrices; scripts/mesa-with-matrices.sh sets up one that has`,
+    );
+}
+
+/** Lets a device of the null backend, which lists no configurations, claim one. */
+export function fakeConfig(device: Device, config: MatrixConfig): Device {
+  const limits = new Proxy(device.gpu.limits, {
+    get: (real, name) => (name === "maxComputeWorkgroupStorageSize" ? 49152 : Reflect.get(real, name, real)),
+  });
+  return Object.defineProperties(device, {
+    matrixConfig: { value: config, configurable: true },
+    limits: { value: limits, configurable: true },
+  });
+}
+
+/** Type-checks a variant without making a pipeline: the null backend has 16 KiB of workgroup memory, less than a GPU's tiles take. */
+export async function accepts(
+  device: Device,
+  kernel: KernelDefinition,
+  tunables: Readonly<Record<string, number>>,
+): Promise<void> {
+  const module = device.gpu.createShaderModule({ code: kernel.module({ types: { Element: "f16" }, tunables }) });
+  const { messages } = await module.getCompilationInfo();
+  expect(messages.filter(({ type }) => type === "error").map(({ lineNum, message }) => `line ${lineNum}: ${message}`)).toEqual(
+    [],
+  );
+}

@@ -1,0 +1,213 @@
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+diagnostic(off, chromium.subgroup_matrix_uniformity);
+diagnostic(off, subgroup_uniformity);
+const WORKGROUP_SIZE = 64u;
+const MATRIX_M = 8u;
+const MATRIX_N = 8u;
+const MATRIX_K = 8u;
+const LANES = 32u;
+const SUBGROUPS_M = 2u;
+const SUBGROUPS_N = 2u;
+const BLOCKS_M = 4u;
+const BLOCKS_N = 4u;
+const DEPTH = 16u;
+const ACTIVATION = 0u;
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, height: u32, width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, quads: u32, octets: u32, inner: u32, steps: u32, slice: u32, channel_octets: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> slabs: array<vec4<f32>>;
+@group(0) @binding(3) var<uniform> uniforms: Uniforms;
+
+struct Row { sample: u32, top: i32, left: i32 }
+
+fn sample_of(row: u32) -> u32 { return uniforms.first_sample + row / uniforms.sample_pixels; }
+
+// Rows past the end stand for the last one: they are computed, but not stored.
+fn find_row(index: u32) -> Row {
+  let row = min(index, uniforms.rows - 1u);
+  let sample = row / uniforms.sample_pixels;
+  let pixel = row - sample * uniforms.sample_pixels;
+  let down = pixel / uniforms.out_width;
+  let right = pixel - down * uniforms.out_width;
+  return Row(
+    sample,
+    i32((down + uniforms.first_row) * uniforms.stride) - i32(uniforms.top),
+    i32(right * uniforms.stride) - i32(uniforms.left),
+  );
+}
+
+fn load_octet(row: Row, octet: u32) -> vec4u {
+  let tap = octet / uniforms.channel_octets;
+  let channel = octet - tap * uniforms.channel_octets;
+  let dy = tap / uniforms.kernel_width;
+  // A row or column before the first becomes a huge number, so one comparison finds both borders.
+  let down = u32(row.top + i32(dy));
+  let right = u32(row.left + i32(tap - dy * uniforms.kernel_width));
+  if (down >= (uniforms.height << uniforms.upsample) || right >= (uniforms.width << uniforms.upsample)) { return vec4u(); }
+  let input_row = row.sample * uniforms.input_rows + (down >> uniforms.upsample) - uniforms.first_input_row;
+  return x[(input_row * uniforms.width + (right >> uniforms.upsample)) * uniforms.channel_octets + channel];
+}
+
+alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;              // columns first
+alias Right = subgroup_matrix_right<f16, MATRIX_N, MATRIX_K>;
+alias Result = subgroup_matrix_result<f32, MATRIX_N, MATRIX_M>;
+alias ResultRow = array<Result, 4>;
+struct Sums { row0: ResultRow, row1: ResultRow, row2: ResultRow, row3: ResultRow }
+
+const GEGLU = ACTIVATION == 4u;
+const SUBGROUPS = SUBGROUPS_M * SUBGROUPS_N;
+const INVOCATIONS = LANES * SUBGROUPS;
+const ROWS = SUBGROUPS_M * BLOCKS_M * MATRIX_M;
+const COLUMNS = SUBGROUPS_N * BLOCKS_N * MATRIX_N;
+
+const LEFT_OCTETS = DEPTH / 8u;                                          // of a row
+const LEFT_STRIDE = DEPTH / 4u + 2u;
+const LEFT_SIZE = ROWS * LEFT_STRIDE;
+const LEFT_FETCHES = ROWS * LEFT_OCTETS / INVOCATIONS;                   // of an invocation
+const RIGHT_OCTETS = COLUMNS / 8u;
+const RIGHT_STRIDE = COLUMNS / 4u + 2u;
+const RIGHT_SIZE = DEPTH * RIGHT_STRIDE;
+const RIGHT_FETCHES = DEPTH * RIGHT_OCTETS / INVOCATIONS;
+var<workgroup> left_tile: array<vec4<f16>, 2u * LEFT_SIZE>;
+var<workgroup> right_tile: array<vec4<f16>, 2u * RIGHT_SIZE>;
+
+struct Fetched { left: array<vec4u, LEFT_FETCHES>, right: array<vec4u, RIGHT_FETCHES> }
+
+// Octet of the weights' rows that octet i of the tile's comes from.
+fn weight_octet(group: vec3u, i: u32) -> u32 {
+  if (!GEGLU) { return group.x * RIGHT_OCTETS + i; }
+  // Matrices of values and of their gates stand in turn, so that one subgroup has both.
+  let matrix = i / (MATRIX_N / 8u);
+  let value = group.x * (RIGHT_OCTETS / 2u) + (matrix / 2u) * (MATRIX_N / 8u) + i % (MATRIX_N / 8u);
+  return select(uniforms.octets, value + (matrix % 2u) * (uniforms.octets / 2u), value < uniforms.octets / 2u);
+}
+
+fn fetch(rows: array<Row, LEFT_FETCHES>, group: vec3u, local: u32, step: u32) -> Fetched {
+  var fetched = Fetched();
+  let octet = step * LEFT_OCTETS + local % LEFT_OCTETS;
+  for (var i = 0u; i < LEFT_FETCHES; i++) {
+    if (octet < uniforms.inner / 8u) { fetched.left[i] = load_octet(rows[i], octet); }
+  }
+  let column = weight_octet(group, local % RIGHT_OCTETS);
+  for (var i = 0u; i < RIGHT_FETCHES; i++) {
+    let k = step * DEPTH + local / RIGHT_OCTETS + i * (INVOCATIONS / RIGHT_OCTETS);
+    if (k < uniforms.inner && column < uniforms.octets) { fetched.right[i] = weight[k * uniforms.octets + column]; }
+  }
+  return fetched;
+}
+
+fn put(fetched: Fetched, local: u32, buffer: u32) {
+  for (var i = 0u; i < LEFT_FETCHES; i++) {
+    let row = local / LEFT_OCTETS + i * (INVOCATIONS / LEFT_OCTETS);
+    let at = buffer * LEFT_SIZE + row * LEFT_STRIDE + 2u * (local % LEFT_OCTETS);
+    left_tile[at] = bitcast<vec4<f16>>(fetched.left[i].xy);
+    left_tile[at + 1u] = bitcast<vec4<f16>>(fetched.left[i].zw);
+  }
+  for (var i = 0u; i < RIGHT_FETCHES; i++) {
+    let k = local / RIGHT_OCTETS + i * (INVOCATIONS / RIGHT_OCTETS);
+    let at = buffer * RIGHT_SIZE + k * RIGHT_STRIDE + 2u * (local % RIGHT_OCTETS);
+    right_tile[at] = bitcast<vec4<f16>>(fetched.right[i].xy);
+    right_tile[at + 1u] = bitcast<vec4<f16>>(fetched.right[i].zw);
+  }
+}
+
+fn load_left(at: u32, block: u32) -> Left {
+  return subgroupMatrixLoad<Left, row_major>(&left_tile, at + block * MATRIX_M * LEFT_STRIDE, LEFT_STRIDE);
+}
+
+fn load_right(at: u32, block: u32) -> Right {
+  return subgroupMatrixLoad<Right, row_major>(&right_tile, at + block * MATRIX_N / 4u, RIGHT_STRIDE);
+}
+
+fn add_row(sums: ptr<function, ResultRow>, a: Left, b: array<Right, 4>) {
+  (*sums)[0] = subgroupMatrixMultiplyAccumulate(a, b[0], (*sums)[0]);
+  (*sums)[1] = subgroupMatrixMultiplyAccumulate(a, b[1], (*sums)[1]);
+  if (BLOCKS_N == 2u) { return; }
+  (*sums)[2] = subgroupMatrixMultiplyAccumulate(a, b[2], (*sums)[2]);
+  (*sums)[3] = subgroupMatrixMultiplyAccumulate(a, b[3], (*sums)[3]);
+}
+
+fn matrix_sums(group: vec3u, local: u32) -> Sums {
+  let begin = group.z * uniforms.slice;
+  let end = min(begin + uniforms.slice, uniforms.steps);
+  let subgroup = local / LANES;
+  let left_at = (subgroup / SUBGROUPS_N) * BLOCKS_M * MATRIX_M * LEFT_STRIDE;
+  let right_at = (subgroup % SUBGROUPS_N) * BLOCKS_N * MATRIX_N / 4u;
+  var rows: array<Row, LEFT_FETCHES>;
+  for (var i = 0u; i < LEFT_FETCHES; i++) {
+    rows[i] = find_row(group.y * ROWS + local / LEFT_OCTETS + i * (INVOCATIONS / LEFT_OCTETS));
+  }
+
+  var row0: ResultRow;
+  var row1: ResultRow;
+  var row2: ResultRow;
+  var row3: ResultRow;
+  for (var step = begin; step <= end; step++) {                          // fetches step, multiplies the one before it
+    var fetched = Fetched();
+    if (step < end) { fetched = fetch(rows, group, local, step); }
+    if (step > begin) {
+      let buffer = (step - begin - 1u) % 2u;
+      for (var k = 0u; k < DEPTH / MATRIX_K; k++) {
+        let a = buffer * LEFT_SIZE + left_at + k * MATRIX_K / 4u;
+        let b_at = buffer * RIGHT_SIZE + right_at + k * MATRIX_K * RIGHT_STRIDE;
+        var b = array<Right, 4>();
+        b[0] = load_right(b_at, 0u);
+        b[1] = load_right(b_at, 1u);
+        if (BLOCKS_N > 2u) {
+          b[2] = load_right(b_at, 2u);
+          b[3] = load_right(b_at, 3u);
+        }
+        add_row(&row0, load_left(a, 0u), b);
+        add_row(&row1, load_left(a, 1u), b);
+        if (BLOCKS_M > 2u) {
+          add_row(&row2, load_left(a, 2u), b);
+          add_row(&row3, load_left(a, 3u), b);
+        }
+      }
+    }
+    if (step < end) { put(fetched, local, (step - begin) % 2u); }
+    workgroupBarrier();
+  }
+  return Sums(row0, row1, row2, row3);
+}
+
+struct Place { row: u32, quad: u32 }
+
+fn first_place(group: vec3u, local: u32) -> Place {
+  let subgroup = local / LANES;
+  let quad = (group.x * COLUMNS + (subgroup % SUBGROUPS_N) * BLOCKS_N * MATRIX_N) / 4u;
+  return Place(group.y * ROWS + (subgroup / SUBGROUPS_N) * BLOCKS_M * MATRIX_M, select(quad, quad / 2u, GEGLU));
+}
+
+fn store_row(row: ResultRow, place: Place, at: u32, stride: u32) {
+  let i = at + place.row * stride + place.quad;
+  subgroupMatrixStore<row_major>(&slabs, i, row[0], stride);
+  subgroupMatrixStore<row_major>(&slabs, i + MATRIX_N / 4u, row[1], stride);
+  if (BLOCKS_N > 2u) {
+    subgroupMatrixStore<row_major>(&slabs, i + 2u * MATRIX_N / 4u, row[2], stride);
+    subgroupMatrixStore<row_major>(&slabs, i + 3u * MATRIX_N / 4u, row[3], stride);
+  }
+}
+
+fn store_slab(sums: Sums, group: vec3u, groups: vec3u, local: u32) {
+  let first = first_place(group, local);
+  let stride = groups.x * COLUMNS / 4u;
+  let at = group.z * groups.y * ROWS * stride;
+  store_row(sums.row0, first, at, stride);
+  store_row(sums.row1, Place(first.row + MATRIX_M, first.quad), at, stride);
+  if (BLOCKS_M > 2u) {
+    store_row(sums.row2, Place(first.row + 2u * MATRIX_M, first.quad), at, stride);
+    store_row(sums.row3, Place(first.row + 3u * MATRIX_M, first.quad), at, stride);
+  }
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  store_slab(matrix_sums(group, local), group, groups, local);
+}
