@@ -2,13 +2,14 @@
  * @file A roofline picture (Williams, Waterman & Patterson 2009) of a kept run of `bench kernels`: for each shape its arithmetic
  * intensity and rate, under what the adapter's memory and arithmetic allow. SVG, with no more than lines, dots and text.
  */
-import type { Ceiling } from "./ceiling.ts";
+import type { Tier } from "../engine/index.ts";
+import { arithmeticPeak, type Ceiling } from "./ceiling.ts";
 import type { KernelRow } from "./kernels.ts";
 
 export interface KeptKernels {
   readonly adapter: string;
-  readonly tier: string;
-  readonly precision: string;
+  readonly tier: Tier;
+  readonly precision: "f32" | "f16";
   readonly command?: string;
   readonly ceiling: Ceiling;
   readonly rows: readonly KernelRow[];
@@ -36,7 +37,7 @@ interface Axis {
 export function drawRoofline(kept: KeptKernels): string {
   const { ceiling } = kept;
   const points = bestRows(kept.rows).map((row) => ({ row, intensity: row.gflops / row.gbs }));
-  const roof = kept.precision === "f16" ? (ceiling.f16 ?? ceiling.f32) : ceiling.f32;
+  const roof = arithmeticPeak({ tier: kept.tier, storage: kept.precision }, ceiling);
   const ridge = roof / ceiling.copy;
   const x = axis([...points.map(({ intensity }) => intensity), ridge / 10, ridge * 10], plot.left, plot.right);
   const y = axis([...points.map(({ row }) => row.gflops), roof], plot.bottom, plot.top);

@@ -1,6 +1,6 @@
 /** @file `bench step`: one denoising step with synthetic weights, in all, by kernel and by block, against what it could take. */
 import type { Device } from "../engine/index.ts";
-import { type Ceiling, measureCeiling } from "./ceiling.ts";
+import { arithmeticPeak, type Ceiling, measureCeiling } from "./ceiling.ts";
 import { type LaunchCost, launchCosts } from "./launch-costs.ts";
 import { makeInputs, matmulCase } from "./operations.ts";
 import type { BenchFamily } from "./shapes.ts";
@@ -61,7 +61,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   model.fill();
   model.prepare.run();
   await step.ready();
-  const walls = await wallMillis(device, model, options.runs);
+  const walls = await wallMillis(device, model, options.runs, log);
   await expectSound(model);
   const { replayMillis, replayedDispatches } = device.counters;
   const times = await dispatchMillis(device, model);
@@ -72,7 +72,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   const bestGemm = await measureGemm(device);
   const ceiling = await measureCeiling(device);
 
-  const peak = Math.max(bestGemm.gflops, (device.storage === "f16" ? ceiling.f16 : undefined) ?? ceiling.f32);
+  const peak = Math.max(bestGemm.gflops, arithmeticPeak(device, ceiling));
   const floorOf = ({ flop, bytes }: LaunchCost): number => Math.max(flop / peak, bytes / ceiling.copy) / 1e6;
   const floorMs = costs.reduce((sum, cost) => sum + floorOf(cost), 0);
   const parts = costs.map((cost, i) => ({ ...cost, ms: times[i] ?? Number.NaN, floor: floorOf(cost) }));
@@ -96,7 +96,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
 }
 
 /** Milliseconds of a step, many enough in a row that waiting for the last one does not count. */
-async function wallMillis(device: Device, { step }: StepModel, runs: number): Promise<Spread> {
+async function wallMillis(device: Device, { step }: StepModel, runs: number, log: (line: string) => void): Promise<Spread> {
   const once = async (steps: number): Promise<number> => {
     await device.idle();
     const begin = performance.now();
@@ -107,6 +107,7 @@ async function wallMillis(device: Device, { step }: StepModel, runs: number): Pr
   const first = await once(1); // touches all memory once
   const steps = Math.max(1, Math.ceil(500 / first));
   const walls: number[] = [];
+  log(`${steps === 1 ? "a step" : `${steps} steps in a row`} at a time, the first took ${(first / 1000).toFixed(2)} s`);
   for (let i = 0; i < runs; i++) walls.push(await once(steps));
   return spread(walls);
 }

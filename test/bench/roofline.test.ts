@@ -22,7 +22,7 @@ const kept = {
     row("matmul_64_64_64", "tiled", 1, 45, 9),
     row("groupNorm_64_320", "best", 1, 2, 5),
   ],
-};
+} as const;
 
 /** Centres of the dots. */
 const dots = (svg: string) => [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, x, y]) => [Number(x), Number(y)]);
