@@ -40,4 +40,5 @@ export {
 } from "./sampling-plan.ts";
 export { resolveSchedule, type ScheduleEntry, schedules } from "./schedule-table.ts";
 export { batchSeed, parseSeed, randomSeed } from "./seed.ts";
+export { type StepRule, stepRules } from "./strength.ts";
 export { leadingTransitions, type Transition } from "./transitions.ts";

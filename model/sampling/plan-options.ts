@@ -4,6 +4,7 @@ import { UsageError } from "../../engine/errors.ts";
 import type { Compatibility } from "./compatibility.ts";
 import type { NoiseSchedule } from "./noise-schedule.ts";
 import type { ScheduleOptions } from "./schedules.ts";
+import type { StepRule } from "./strength.ts";
 
 export interface SamplingNames {
   /** A sampler's name, alias or A1111 label, which may end in a schedule's: "euler_a", "DPM++ 2M Karras". Default dpmpp_2m. */
@@ -28,11 +29,15 @@ export interface PlanOptions extends SamplingNames, ScheduleOptions {
   readonly discardPenultimate?: boolean | undefined;
   /** Whose rules: see compatibility.ts. Default: limn's own. */
   readonly compat?: Compatibility | undefined;
+  /** 0..1: how much of a picture's latent to replace; left out, the run starts from noise alone. See strength.ts. */
+  readonly strength?: number | undefined;
+  /** Default: scaled. */
+  readonly stepRule?: StepRule | undefined;
   /** SDXL has Align Your Steps levels of its own. */
   readonly sdxl?: boolean | undefined;
 }
 
-/** @throws UsageError INVALID_STEPS, INVALID_SIGMAS, INVALID_ETA, INVALID_CHURN (_MIN, _MAX), INVALID_NOISE_SCALE, INVALID_SIGMA_RANGE, INVALID_RHO */
+/** @throws UsageError INVALID_STEPS, INVALID_SIGMAS, INVALID_STRENGTH, INVALID_ETA, INVALID_CHURN (_MIN, _MAX), INVALID_NOISE_SCALE, INVALID_SIGMA_RANGE, INVALID_RHO */
 export function checkPlanOptions({ timesteps, sigmaMin, sigmaMax }: NoiseSchedule, options: PlanOptions): void {
   const { steps, sigmas } = options;
   if (sigmas !== undefined) checkSigmas(sigmas);
@@ -40,6 +45,8 @@ export function checkPlanOptions({ timesteps, sigmaMin, sigmaMax }: NoiseSchedul
     throw invalid("steps", steps, `is not a whole number from 1 to ${timesteps}`, "20 to 50 is usual");
   if (options.eta !== undefined && !(options.eta >= 0 && options.eta <= 1))
     throw invalid("eta", options.eta, "is not within 0 and 1", "0 adds no noise, 1 as much as DDPM");
+  if (options.strength !== undefined && !(options.strength >= 0 && options.strength <= 1))
+    throw invalid("strength", options.strength, "is not within 0 and 1", "0 keeps the picture, 1 replaces it");
   for (const name of ["churn", "churnMin", "noiseScale"] as const) {
     const value = options[name];
     if (value !== undefined && !(value >= 0 && value < Number.POSITIVE_INFINITY))

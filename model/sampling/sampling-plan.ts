@@ -16,6 +16,7 @@ import {
   variantOf,
 } from "./schedule-table.ts";
 import * as schedules from "./schedules.ts";
+import { nothingToRun, shareOf, vpStart } from "./strength.ts";
 import { transitionSigmas } from "./transitions.ts";
 
 export interface SamplingChoice {
@@ -63,8 +64,10 @@ export interface SamplingPlan {
    * itself, and this is what was asked for.
    */
   readonly yields: number;
-  /** txt2img starts at unit noise times this: the largest sigma in k-space, 1 in VP space. */
+  /** The run starts at unit noise times this (txt2img: the largest sigma in k-space, 1 in VP space) ... */
   readonly initialNoiseScale: number;
+  /** ... plus the picture's latent times this: 0 where there is none. */
+  readonly initialLatentScale: number;
   /** The sampler's noise must come from a Brownian path over these sigmas ({@link LatentNoise.between}). */
   readonly brownian: { readonly sigmaMin: number; readonly sigmaMax: number } | undefined;
   /** CFG++: the denoiser must know the negative prompt at any guidance. */
@@ -84,35 +87,45 @@ export function planSampling(noise: NoiseSchedule, options: PlanOptions): Sampli
   const { sampler } = choice;
   const eta = options.eta ?? sampler.eta;
   const rules = rulesOf(options.compat);
+  const share = shareOf(options, noise);
+  const steps = share?.steps ?? options.steps;
   const common = {
     choice,
+    initialLatentScale: 0,
     needsNegative: sampler.cfgPlusPlus !== undefined,
     guidanceFactor: sampler.cfgPlusPlus?.guidanceFactor ?? 1,
     wholeTimesteps: rules.timesteps === "whole",
   };
   if (sampler.space === "timestep") {
     if (options.sigmas !== undefined) throw sigmasNotTaken(sampler.name);
-    const transitions = sampler.transitions(noise, options.steps, { eta, compat: options.compat });
+    const all = sampler.transitions(noise, steps, { eta, compat: options.compat });
+    if (share?.timestepSteps === 0) return nothingToRun(common);
+    const transitions = share ? all.slice(-share.timestepSteps) : all;
     return {
       ...common,
       sigmas: transitionSigmas(transitions),
       yields: transitions.length + (sampler.name === "plms" && transitions.length > 1 ? 1 : 0),
-      initialNoiseScale: 1,
+      ...(share ? vpStart(all, share) : { initialNoiseScale: 1 }),
       brownian: undefined,
       run: (parts) => sampler.sample({ ...parts, transitions, eta }),
     };
   }
   if (sampler.takesNoSchedule && options.sigmas && !(options.sigmas[1]! > 0)) throw noRange(sampler.name);
-  const sigmas = options.sigmas ?? plannedSigmas(noise, sampler, choice, options);
+  if (share?.sigmaSteps === 0) return nothingToRun(common);
+  const all = options.sigmas ?? plannedSigmas(noise, sampler, choice, { ...options, steps });
+  const sigmas = share && options.sigmas === undefined ? all.slice(-share.sigmaSteps - 1) : all;
   const { churn: amount = 0, churnMin: from = 0, churnMax: to = Number.POSITIVE_INFINITY, noiseScale } = options;
   const largest = sigmas[0]!;
-  const unitVariance = sampler.unitVarianceStart || (rules.unitVarianceStart && largest >= noise.sigmaMax * (1 - 1e-5));
+  const unitVariance =
+    !share && (sampler.unitVarianceStart || (rules.unitVarianceStart && largest >= noise.sigmaMax * (1 - 1e-5)));
   return {
     ...common,
     sigmas,
     yields: sampler.yields?.(sigmas) ?? sigmas.length - 1,
     initialNoiseScale: unitVariance ? Math.sqrt(largest ** 2 + 1) : largest,
-    brownian: sampler.brownian ? { sigmaMin: sigmas.findLast((sigma) => sigma > 0) ?? largest, sigmaMax: largest } : undefined,
+    initialLatentScale: share ? 1 : 0,
+    // The path goes over the whole schedule, also where a part of it runs.
+    brownian: sampler.brownian ? { sigmaMin: all.findLast((sigma) => sigma > 0) ?? largest, sigmaMax: all[0]! } : undefined,
     run: (parts) => sampler.sample({ ...parts, sigmas, eta, noiseScale, churn: { amount, from, to } }),
   };
 }
