@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  alphaBarToSigma,
   editDistance,
   leadingTransitions,
   NoiseSchedule,
@@ -10,6 +11,7 @@ import {
   samplers,
   schedules,
 } from "../../model/sampling/index.ts";
+import { a1111LcmTransitions } from "../../model/sampling/transitions.ts";
 
 const noise = new NoiseSchedule();
 const choose = (sampler?: string, schedule?: string) => {
@@ -159,6 +161,19 @@ describe("plan", () => {
     expect([asked(undefined), asked("a1111"), asked("compvis"), asked("diffusers")]).toEqual([20, 19, 20, 20]);
     // 1000 is no multiple of 30.
     expect([asked(undefined, 30), asked("a1111", 30), asked("compvis", 30)]).toEqual([30, 30, 31]);
+  });
+
+  it("follows A1111's timesteps of LCM, the nearest distilled ones", () => {
+    const plan = (compat: PlanOptions["compat"]) => planSampling(noise, { sampler: "lcm", steps: 4, compat });
+    const { sigmas } = plan("a1111");
+    expect(sigmas[0]).toBeCloseTo(noise.sigmas[999]!, 5);
+    // Positions 49, 32.67, 16.33 and 0 of 50: between the timesteps 659 and 679, 339 and 359.
+    expect(sigmas[1]).toBeGreaterThan(noise.sigmas[659]!);
+    expect(sigmas[1]).toBeLessThan(noise.sigmas[679]!);
+    expect(sigmas[3]).toBeCloseTo(noise.sigmas[19]!, 6);
+    expect(sigmas[4]).toBe(0);
+    expect(a1111LcmTransitions(noise, 4).map(({ timestep }) => timestep)).toEqual([999, 679, 339, 19]);
+    expect(plan(undefined).sigmas).toEqual([...[999, 759, 499, 259].map((t) => alphaBarToSigma(noise.alphaBar[t]!)), 0]);
   });
 
   it("follows diffusers' leading timesteps", () => {
