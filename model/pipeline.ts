@@ -68,6 +68,7 @@ export class StableDiffusion {
         diffusion.#dropStages();
         await diffusion.#stagesFor(size).ready();
       }
+      options.device.trim(); // of what loading needed beside the weights
       options.device.check();
       return diffusion;
     } catch (error) {
