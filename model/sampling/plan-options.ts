@@ -37,25 +37,26 @@ export interface PlanOptions extends SamplingNames, ScheduleOptions {
   readonly sdxl?: boolean | undefined;
 }
 
-/** @throws UsageError INVALID_STEPS, INVALID_SIGMAS, INVALID_STRENGTH, INVALID_ETA, INVALID_CHURN (_MIN, _MAX), INVALID_NOISE_SCALE, INVALID_SIGMA_RANGE, INVALID_RHO */
+/** @throws UsageError INVALID_STEPS, INVALID_SIGMAS, INVALID_STRENGTH, INVALID_ETA, INVALID_CHURN, INVALID_CHURN_RANGE, INVALID_NOISE_SCALE, INVALID_SIGMA_RANGE, INVALID_RHO */
 export function checkPlanOptions({ timesteps, sigmaMin, sigmaMax }: NoiseSchedule, options: PlanOptions): void {
-  const { steps, sigmas } = options;
+  const { steps, sigmas, eta = 0, churn = 0, churnMin = 0, churnMax = churnMin, noiseScale = 1, rho = 1 } = options;
   if (sigmas !== undefined) checkSigmas(sigmas);
   else if (!Number.isInteger(steps) || steps < 1 || steps > timesteps)
-    throw invalid("steps", steps, `is not a whole number from 1 to ${timesteps}`, "20 to 50 is usual");
-  if (options.eta !== undefined && !(options.eta >= 0 && options.eta <= 1))
-    throw invalid("eta", options.eta, "is not within 0 and 1", "0 adds no noise, 1 as much as DDPM");
-  if (options.strength !== undefined && !(options.strength >= 0 && options.strength <= 1))
-    throw invalid("strength", options.strength, "is not within 0 and 1", "0 keeps the picture, 1 replaces it");
-  for (const name of ["churn", "churnMin", "noiseScale"] as const) {
-    const value = options[name];
-    if (value !== undefined && !(value >= 0 && value < Number.POSITIVE_INFINITY))
-      throw invalid(name, value, "is not a number from 0 up", name === "noiseScale" ? "1 is usual" : "0 switches churn off");
-  }
-  if (options.churnMax !== undefined && !(options.churnMax >= (options.churnMin ?? 0)))
-    throw invalid("churnMax", options.churnMax, `is below churnMin, ${options.churnMin ?? 0}`, "leave it out for no limit");
-  if (options.rho !== undefined && !(options.rho > 0 && options.rho < 1000))
-    throw invalid("rho", options.rho, "is not a number above 0 and below 1000", "7 is usual for karras, 1 for polyexponential");
+    throw invalid("INVALID_STEPS", { steps }, `is not a whole number from 1 to ${timesteps}`, "20 to 50 is usual");
+  if (!(eta >= 0 && eta <= 1))
+    throw invalid("INVALID_ETA", { eta }, "is not within 0 and 1", "0 adds no noise, 1 as much as DDPM");
+  if (!fromZero(churn)) throw invalid("INVALID_CHURN", { churn }, "is not a number from 0 up", "0 switches churn off");
+  if (!fromZero(churnMin)) throw invalid("INVALID_CHURN_RANGE", { churnMin }, "is not a number from 0 up", "0 sets no limit");
+  if (!(churnMax >= churnMin))
+    throw invalid("INVALID_CHURN_RANGE", { churnMax }, `is below churnMin, ${churnMin}`, "leave it out for no limit");
+  if (!fromZero(noiseScale)) throw invalid("INVALID_NOISE_SCALE", { noiseScale }, "is not a number from 0 up", "1 is usual");
+  if (!(rho > 0 && rho < 1000))
+    throw invalid(
+      "INVALID_RHO",
+      { rho },
+      "is not a number above 0 and below 1000",
+      "7 is usual for karras, 1 for polyexponential",
+    );
   const [least, most] = [options.sigmaMin ?? sigmaMin, options.sigmaMax ?? sigmaMax];
   if (!(least > 0 && most > least && most < Number.POSITIVE_INFINITY)) {
     throw new UsageError("INVALID_SIGMA_RANGE", `sigmaMin, sigmaMax: ${least} and ${most} are no range above 0`, {
@@ -63,6 +64,10 @@ export function checkPlanOptions({ timesteps, sigmaMin, sigmaMax }: NoiseSchedul
       context: { sigmaMin: least, sigmaMax: most },
     });
   }
+}
+
+function fromZero(value: number): boolean {
+  return value >= 0 && value < Number.POSITIVE_INFINITY;
 }
 
 function checkSigmas(sigmas: readonly number[]): void {
@@ -78,7 +83,7 @@ function checkSigmas(sigmas: readonly number[]): void {
   });
 }
 
-function invalid(name: string, value: number, fact: string, hint: string): UsageError {
-  const code = `INVALID_${name.replaceAll(/[A-Z]/g, "_$&").toUpperCase()}`;
-  return new UsageError(code, `${name}: ${value} ${fact}`, { hint, context: { [name]: value } });
+function invalid(code: string, option: Readonly<Record<string, number>>, fact: string, hint: string): UsageError {
+  const [[name, value] = []] = Object.entries(option);
+  return new UsageError(code, `${name}: ${value} ${fact}`, { hint, context: option });
 }

@@ -109,8 +109,8 @@ describe("plan", () => {
 
   it.each([
     [{ churn: -1 }, "INVALID_CHURN"],
-    [{ churnMin: Number.NaN }, "INVALID_CHURN_MIN"],
-    [{ churnMin: 3, churnMax: 2 }, "INVALID_CHURN_MAX"],
+    [{ churnMin: Number.NaN }, "INVALID_CHURN_RANGE"],
+    [{ churnMin: 3, churnMax: 2 }, "INVALID_CHURN_RANGE"],
     [{ noiseScale: Number.POSITIVE_INFINITY }, "INVALID_NOISE_SCALE"],
     [{ rho: 0 }, "INVALID_RHO"],
     [{ sigmaMin: 20 }, "INVALID_SIGMA_RANGE"],
