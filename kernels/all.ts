@@ -3,7 +3,7 @@ import type { KernelDefinition } from "../engine/index.ts";
 import { activationNaive, activationVec4 } from "./activation.ts";
 import { addNaive, addVec4 } from "./add.ts";
 import { addPerChannelNaive, addPerChannelVec4 } from "./add-per-channel.ts";
-import { attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
+import { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
 import { blendKernel } from "./blend.ts";
 import { castNaive, castVec4 } from "./cast.ts";
 import { combineKernel } from "./combine.ts";
@@ -37,6 +37,7 @@ export const allKernels: readonly KernelDefinition[] = [
   attentionNaive,
   attentionTiled,
   attentionSoftware,
+  attentionMatrix,
   blendKernel,
   castNaive,
   castVec4,

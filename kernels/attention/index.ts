@@ -1,18 +1,28 @@
 /** @file Attention: softmax(scale q k^T) v, head by head. The matrix of scores is never stored. */
 import type { Tensor } from "../../engine/index.ts";
+import { attentionMatrix, matrix, matrixFits } from "./matrix.ts";
 import { attentionNaive, naive } from "./naive.ts";
 import { type AttentionOptions, type AttentionProblem, attentionProblem } from "./problem.ts";
 import { attentionSoftware, software, softwareFits } from "./software.ts";
 import { attentionTiled, tiled, tiledFits } from "./tiled.ts";
 
 export type { AttentionOptions };
-export { attentionNaive, attentionSoftware, attentionTiled };
+export { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled };
 
 /** The ladder: whether a rung can do a problem on its device, and how. */
 export const attentionRungs = {
   naive: { fits: (_: AttentionProblem) => true, run: naive },
   tiled: { fits: tiledFits, run: tiled },
   software: { fits: softwareFits, run: software },
+  matrix: { fits: matrixFits, run: matrix },
+} as const;
+
+/** Rungs in the order in which a tier tries them. */
+const orders = {
+  matrix: ["matrix", "tiled"],
+  f16: ["tiled"],
+  f32: ["tiled"],
+  software: ["software"],
 } as const;
 
 /**
@@ -24,8 +34,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const problem = attentionProblem(q, k, v, options);
   const { maxStorageBufferBindingSize: limit } = q.device.limits;
   if (problem.sizes.batch > 1 && [q, k, v].some((tensor) => tensor.bytes > limit)) return imageByImage(q, k, v, options);
-  const order = q.device.tier === "software" ? (["software", "naive"] as const) : (["tiled", "naive"] as const);
-  const rung = order.find((name) => attentionRungs[name].fits(problem)) ?? "naive";
+  const rung = orders[q.device.tier].find((name) => attentionRungs[name].fits(problem)) ?? "naive";
   return attentionRungs[rung].run(problem);
 }
 
