@@ -2,10 +2,10 @@
 import type { Device } from "../engine/index.ts";
 import { arithmeticPeak, type Ceiling, measureCeiling } from "./ceiling.ts";
 import { type LaunchCost, launchCosts } from "./launch-costs.ts";
-import { makeInputs, matmulCase } from "./operations.ts";
 import type { BenchFamily } from "./shapes.ts";
 import { familyHeader, makeStepModel, type StepModel } from "./step-model.ts";
-import { gpuMillis, profile, type Spread, spread } from "./timing.ts";
+import { dispatchMillis, measureGemm, stepMillis } from "./step-timing.ts";
+import type { Spread } from "./timing.ts";
 import { totalFlop, unetWork } from "./work.ts";
 
 export interface StepOptions {
@@ -44,6 +44,11 @@ export interface StepReport {
   readonly bestGemm: { readonly name: string; readonly gflops: number };
   /** The step's GFLOP/s over that. */
   readonly ofBestGemm: number;
+  /**
+   * The same rates by processor time, for drivers that compute on the CPU: a busy machine halves what the wall clock shows, but
+   * hardly this. It says nothing of cores that stood idle.
+   */
+  readonly processor?: { readonly gflops: number; readonly bestGemm: number; readonly ofBestGemm: number };
   /** Sum over the launches of the least time each could take, and its share of the wall clock. */
   readonly floorMs: number;
   readonly ofFloors: number;
@@ -61,10 +66,10 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   model.fill();
   model.prepare.run();
   await step.ready();
-  const walls = await wallMillis(device, model, options.runs, log);
+  const { walls, processorMs } = await stepMillis(device, step, options.runs, log);
   await expectSound(model);
   const { replayMillis, replayedDispatches } = device.counters;
-  const times = await dispatchMillis(device, model);
+  const times = await dispatchMillis(device, step);
   const memory = { weightBytes: model.weightBytes, activationBytes: device.activationBytes, gpuBytes: device.memory.peakBytes };
   const costs = launchCosts(step.launches, model.weights, work);
   model.free();
@@ -77,6 +82,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   const floorMs = costs.reduce((sum, cost) => sum + floorOf(cost), 0);
   const parts = costs.map((cost, i) => ({ ...cost, ms: times[i] ?? Number.NaN, floor: floorOf(cost) }));
   const wall = walls.median;
+  const byProcessor = flop / processorMs / 1e6;
   const report: StepReport = {
     ...memory,
     dispatches: step.launches.length,
@@ -86,6 +92,13 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
     ceiling,
     bestGemm,
     ofBestGemm: flop / wall / 1e6 / bestGemm.gflops,
+    ...(device.tier === "software" && {
+      processor: {
+        gflops: byProcessor,
+        bestGemm: bestGemm.byProcessor,
+        ofBestGemm: byProcessor / bestGemm.byProcessor,
+      },
+    }),
     floorMs,
     ofFloors: floorMs / wall,
     rows: [{ ...rowOf("step", parts, wall), ms: walls }, ...group(parts, ({ kernel }) => kernel)],
@@ -95,57 +108,12 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   return report;
 }
 
-/** Milliseconds of a step, many enough in a row that waiting for the last one does not count. */
-async function wallMillis(device: Device, { step }: StepModel, runs: number, log: (line: string) => void): Promise<Spread> {
-  const once = async (steps: number): Promise<number> => {
-    await device.idle();
-    const begin = performance.now();
-    for (let i = 0; i < steps; i++) step.run();
-    await device.idle();
-    return (performance.now() - begin) / steps;
-  };
-  const first = await once(1); // touches all memory once
-  const steps = Math.max(1, Math.ceil(500 / first));
-  const walls: number[] = [];
-  log(`${steps === 1 ? "a step" : `${steps} steps in a row`} at a time, the first took ${(first / 1000).toFixed(2)} s`);
-  for (let i = 0; i < runs; i++) walls.push(await once(steps));
-  return spread(walls);
-}
-
-/** Milliseconds of each dispatch, of the quicker of two steps. */
-async function dispatchMillis(device: Device, { step }: StepModel): Promise<number[]> {
-  const steps: number[][] = [];
-  for (let i = 0; i < 2; i++) {
-    const timings = await profile(device, () => step.run());
-    steps.push(timings.map(({ nanoseconds }) => nanoseconds / 1e6));
-  }
-  const [first = [], second = []] = steps;
-  return sum(second, (ms) => ms) < sum(first, (ms) => ms) ? second : first;
-}
-
 /** Numbers that overflow or stay zero would be timed as something else than a step. */
 async function expectSound({ step, nonFinite }: StepModel): Promise<void> {
   const [bad] = await nonFinite.readU32();
   const values = await step.result.read();
   const spreadOut = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
   if (bad || !(spreadOut > 1e-3)) throw new Error(`the step's output is wrong: ${bad} values not finite, spread ${spreadOut}`);
-}
-
-/** The best rate of a few large products, each on the rung that would be picked. */
-async function measureGemm(device: Device): Promise<{ name: string; gflops: number }> {
-  const cases =
-    device.tier === "software"
-      ? [matmulCase(1024, 1024, 1024), matmulCase(1024, 320, 2560), matmulCase(256, 1280, 1280)]
-      : [matmulCase(4096, 4096, 4096), matmulCase(8192, 1280, 1280), matmulCase(4096, 1280, 10240)];
-  let best = { name: "", gflops: 0 };
-  for (const product of cases) {
-    const { tensors } = makeInputs(device, product, 1);
-    const { p10 } = await gpuMillis(device, () => device.scope(() => void product.run(tensors, "best")), 5, 1000);
-    for (const tensor of tensors) tensor.free();
-    const gflops = product.flop / p10 / 1e6;
-    if (gflops > best.gflops) best = { name: product.name, gflops };
-  }
-  return best;
 }
 
 interface Part extends LaunchCost {
@@ -194,6 +162,7 @@ function describe(report: StepReport): string[] {
     `step: ${median.toFixed(1)} ms (${p10.toFixed(1)}..${p90.toFixed(1)}, ${runs} runs), ${report.stepsPerSecond.toFixed(2)} steps/s; ` +
       `${whole!.gflop.toFixed(1)} GFLOP, ${whole!.gflops.toFixed(1)} GFLOP/s = ${percent(report.ofBestGemm)} of the best GEMM ` +
       `(${report.bestGemm.name}, ${report.bestGemm.gflops.toFixed(1)} GFLOP/s)`,
+    ...(report.processor ? [describeProcessor(report.processor)] : []),
     `profiled ${report.profiledMs.toFixed(1)} ms; sum of floors ${report.floorMs.toFixed(1)} ms = ${percent(report.ofFloors)} of the step`,
     `${report.dispatches} dispatches, host ${report.hostMicrosPerDispatch.toFixed(2)} us each; ` +
       `GPU ${gigabytes(report.gpuBytes)}: weights ${gigabytes(report.weightBytes)}, activations ${gigabytes(report.activationBytes)}`,
@@ -202,6 +171,11 @@ function describe(report: StepReport): string[] {
     "by block",
     ...report.blocks.map(line),
   ];
+}
+
+function describeProcessor({ gflops, bestGemm, ofBestGemm }: NonNullable<StepReport["processor"]>): string {
+  const share = `${(100 * ofBestGemm).toFixed(0)} % of the best GEMM's ${bestGemm.toFixed(1)}`;
+  return `by processor time: ${gflops.toFixed(1)} GFLOP in a second of one core = ${share}`;
 }
 
 function gigabytes(bytes: number): string {

@@ -9,6 +9,7 @@ const row = (name: string, rung: string, ms: number, gflops: number, gbs: number
   gflops,
   gbs,
   timesNaive: undefined,
+  timesPlainTile: undefined,
   ofCeiling: 0.5,
   error: 0,
 });
