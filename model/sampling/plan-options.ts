@@ -39,12 +39,14 @@ export interface PlanOptions extends SamplingNames, ScheduleOptions {
 
 /** @throws UsageError INVALID_STEPS, INVALID_SIGMAS, INVALID_STRENGTH, INVALID_ETA, INVALID_CHURN, INVALID_CHURN_RANGE, INVALID_NOISE_SCALE, INVALID_SIGMA_RANGE, INVALID_RHO */
 export function checkPlanOptions({ timesteps, sigmaMin, sigmaMax }: NoiseSchedule, options: PlanOptions): void {
-  const { steps, sigmas, eta = 0, churn = 0, churnMin = 0, churnMax = churnMin, noiseScale = 1, rho = 1 } = options;
+  const { steps, sigmas, eta = 0, strength = 0, churn = 0, churnMin = 0, churnMax = churnMin, noiseScale = 1, rho = 1 } = options;
   if (sigmas !== undefined) checkSigmas(sigmas);
   else if (!Number.isInteger(steps) || steps < 1 || steps > timesteps)
     throw invalid("INVALID_STEPS", { steps }, `is not a whole number from 1 to ${timesteps}`, "20 to 50 is usual");
   if (!(eta >= 0 && eta <= 1))
     throw invalid("INVALID_ETA", { eta }, "is not within 0 and 1", "0 adds no noise, 1 as much as DDPM");
+  if (!(strength >= 0 && strength <= 1))
+    throw invalid("INVALID_STRENGTH", { strength }, "is not within 0 and 1", "0 keeps the picture, 1 replaces it");
   if (!fromZero(churn)) throw invalid("INVALID_CHURN", { churn }, "is not a number from 0 up", "0 switches churn off");
   if (!fromZero(churnMin)) throw invalid("INVALID_CHURN_RANGE", { churnMin }, "is not a number from 0 up", "0 sets no limit");
   if (!(churnMax >= churnMin))
