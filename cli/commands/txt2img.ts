@@ -1,6 +1,7 @@
 /** @file `limn "PROMPT"`: checks everything that can be checked, loads the model, makes the pictures, writes them. */
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DeviceError } from "../../engine/errors.ts";
 import { type GeneratedImage, StableDiffusion } from "../../model/index.ts";
 import { namesSomethingKnown } from "../../model/prompt.ts";
 import { resolveSampling } from "../../model/sampling/index.ts";
@@ -28,17 +29,14 @@ export async function run(options: Txt2imgOptions, { signal }: CommandContext): 
   const noise = options.noise === undefined ? undefined : await readNoise(options.noise);
   const model = await openModelSource(options.model ?? embeddedModel, signal);
   const vae = options.vae === undefined ? undefined : await openModelSource(options.vae, signal);
-  const opened = await openDevice(options);
   try {
-    if (opened.software) progress.note(`no GPU: the CPU does the work (${opened.adapter})`);
-    const summary = await makePictures({ options, signal, progress, places, noise, model, vae, opened });
+    const summary = await withDevice({ options, signal, progress, places, noise, model, vae, images: [] });
     const toStderr = options.output === "-";
     if (options.json) await writeStdout(summaryJson(summary));
     else if (toStderr) for (const line of summaryText(summary).trimEnd().split("\n")) progress.note(line);
     else await writeStdout(summaryText(summary));
   } finally {
     progress.clear();
-    opened.close();
     await model.close();
     await vae?.close();
   }
@@ -53,10 +51,30 @@ interface Job {
   readonly model: OpenModelSource;
   readonly vae: OpenModelSource | undefined;
   readonly opened: OpenDevice;
+  /** Written so far: more than none when a run goes on after its device was lost. */
+  readonly images: MadePicture[];
+}
+
+/** Makes the pictures; if the device is lost, once more on a new one, beginning with the picture that was being made. */
+async function withDevice(task: Omit<Job, "opened">): Promise<Summary> {
+  const { options, signal, progress } = task;
+  for (let lost = 0; ; lost++) {
+    const opened = await openDevice(options);
+    try {
+      if (opened.software && lost === 0) progress.note(`no GPU: the CPU does the work (${opened.adapter})`);
+      return await makePictures({ ...task, opened });
+    } catch (error) {
+      const again = error instanceof DeviceError && error.code === "DEVICE_LOST" && lost === 0 && !signal.aborted;
+      if (!again) throw error;
+      progress.warn(`${error.message}: starting again on a new device`);
+    } finally {
+      opened.close();
+    }
+  }
 }
 
 async function makePictures(job: Job): Promise<Summary> {
-  const { options, signal, progress, places, model, vae, opened } = job;
+  const { options, signal, progress, places, model, vae, opened, images } = job;
   const { device } = opened;
   const { width, height, guidance, prediction, maxHeader, strict, allowNonfinite } = options;
   progress.stage("load");
@@ -78,9 +96,8 @@ async function makePictures(job: Job): Promise<Summary> {
     // The hashes are read from disk while the GPU works.
     const hashes = Promise.all([modelHash(model.name, signal), vae && modelHash(vae.name, signal)]);
     const warned = new Set<string>();
-    const images: MadePicture[] = [];
     let [steps, builtInReplay] = [0, 0];
-    for (const place of places) {
+    for (const place of places.slice(images.length)) {
       const made = await makeOne(job, diffusion, place.seed);
       for (const warning of made.image.warnings) if (!warned.has(warning)) progress.warn(warning);
       for (const warning of made.image.warnings) warned.add(warning);
