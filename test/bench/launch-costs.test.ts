@@ -3,14 +3,16 @@ import { launchCosts } from "../../bench/launch-costs.ts";
 import { familyHeader, makeStepModel } from "../../bench/step-model.ts";
 import { totalFlop, unetWork } from "../../bench/work.ts";
 import { dryDevice } from "../../model/dry-gpu.ts";
-import { gpuLike } from "../model/capabilities.ts";
+import { gpuLike, withMatrices } from "../model/capabilities.ts";
 
 describe("costs of a step's launches", () => {
   it.each([
-    ["sd15", 512],
-    ["sdxl", 256],
-  ] as const)("%s: the launches do all of the step's arithmetic, block by block", async (family, size) => {
-    const device = await dryDevice(gpuLike(), { tier: "f32" });
+    ["sd15", 512, "f32"],
+    ["sd15", 512, "matrix"],
+    ["sdxl", 256, "f16"],
+    ["sdxl", 1024, "matrix"],
+  ] as const)("%s at %i, tier %s: the launches do all of the step's arithmetic, block by block", async (family, size, tier) => {
+    const device = await dryDevice(gpuLike({}, withMatrices), { tier });
     const model = await makeStepModel(device, await familyHeader(family), size, 2);
     const work = unetWork(model.config.unet, model.work);
     const costs = launchCosts(model.step.launches, model.weights, work);

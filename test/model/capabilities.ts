@@ -1,7 +1,10 @@
 /** @file An adapter's abilities as plain numbers, for devices that compute nothing. */
 import type { Capabilities } from "../../model/dry-gpu.ts";
 
-/** A GPU with f16 and subgroups of 32, and the limits of lavapipe unless said. */
+/** Features of a GPU with tensor cores. */
+export const withMatrices = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"] as const;
+
+/** A GPU with f16, subgroups of 32 and matrices of 16x16x16, and the limits of lavapipe unless said. */
 export function gpuLike(
   limits: Readonly<Record<string, number>> = {},
   features: readonly string[] = ["shader-f16"],
@@ -24,6 +27,7 @@ export function gpuLike(
     description: "",
     subgroupMinSize: 32,
     subgroupMaxSize: 32,
+    subgroupMatrixConfigs: [{ componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 }],
   };
   return {
     features: new Set(features),
