@@ -28,9 +28,9 @@ export class FileSource implements ByteSource {
   }
 
   /** One range; files above 4 GiB work, as no range comes near Node's limit for one buffer. */
-  async read(begin: number, end: number): Promise<Uint8Array> {
+  async read(begin: number, end: number, into?: Uint8Array): Promise<Uint8Array> {
     checkRange(this, begin, end);
-    const bytes = Buffer.allocUnsafeSlow(end - begin);
+    const bytes = into?.subarray(0, end - begin) ?? Buffer.allocUnsafeSlow(end - begin);
     let done = 0;
     while (done < bytes.length) {
       const { bytesRead } = await this.#handle.read(bytes, done, bytes.length - done, begin + done);

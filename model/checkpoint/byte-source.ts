@@ -6,8 +6,11 @@ export interface ByteSource {
   readonly name: string;
   /** Bytes in all. */
   readonly size: number;
-  /** Bytes begin..end-1, exactly that many. The array is the caller's to keep; its `byteOffset` may be odd. */
-  read(begin: number, end: number): Promise<Uint8Array>;
+  /**
+   * Bytes begin..end-1, exactly that many. The array is the caller's to keep; its `byteOffset` may be odd.
+   * @param into memory that the caller offers for them, at least as long; a source may leave it unused
+   */
+  read(begin: number, end: number, into?: Uint8Array): Promise<Uint8Array>;
   /** False if the bytes may have changed since the source was opened. Absent where they can't change. */
   unchanged?(): Promise<boolean>;
   /** A file of this name beside this one (the shards of an index); closed with this one. Absent where there can't be one. */

@@ -10,6 +10,7 @@ import { printable } from "./printable.ts";
 import { expectTable, type Request, requestConv, requestLinear, requestMatrix, requestVector } from "./requests.ts";
 import { RowReader } from "./rows.ts";
 import type { SafetensorsFile, TensorEntry } from "./safetensors.ts";
+import { readScales, scaleEntry } from "./scales.ts";
 import { type Ignored, sortUnused } from "./unused.ts";
 import { Weights } from "./weights.ts";
 
@@ -89,6 +90,10 @@ export class Checkpoint {
     this.#expectComplete();
     if (this.#options.strict && this.unused.length > 0) this.#refuseUnused();
     const targets = [...this.#pending];
+    await readScales(
+      this.file,
+      targets.flatMap(({ parts }) => parts),
+    );
     const loadOptions = { ...options, allowNonfinite: this.#options.allowNonfinite ?? false };
     const { overflowed, allZero } = await loadTargets(this.device, this.file.source, targets, loadOptions);
     this.#pending.clear();
@@ -177,7 +182,9 @@ export class Checkpoint {
     const dtype = isMatrix ? this.weightDType : "f32";
     let column = 0;
     const parts = entries.map((entry, index): Part => {
-      const part = { entry, dtype: this.#weightDType(entry), column };
+      const scale = scaleEntry(this.file, entry);
+      if (scale) this.#used.add(scale.name);
+      const part = { entry, dtype: this.#weightDType(entry), column, scaleEntry: scale };
       column += outputs[index] ?? 0;
       return part;
     });

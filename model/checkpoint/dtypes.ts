@@ -28,10 +28,13 @@ const bits = {
 
 export type FileDType = keyof typeof bits;
 /** The dtypes that a weight of a model may have. */
-export type WeightFileDType = "F32" | "F16" | "BF16";
+export type WeightFileDType = keyof typeof weightBytes;
+
+/** Bytes per element of those. F8_E4M3 is the variant without infinity (e4m3fn). */
+const weightBytes = { F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1 } as const;
 
 const table: ReadonlyMap<string, number> = new Map(Object.entries(bits));
-export const weightDTypes: readonly WeightFileDType[] = ["F32", "F16", "BF16"];
+export const weightDTypes: readonly string[] = Object.keys(weightBytes);
 export const knownDTypes: readonly string[] = [...table.keys()];
 
 export function isFileDType(name: string): name is FileDType {
@@ -39,9 +42,13 @@ export function isFileDType(name: string): name is FileDType {
 }
 
 export function isWeightDType(name: FileDType): name is WeightFileDType {
-  return (weightDTypes as readonly string[]).includes(name);
+  return Object.hasOwn(weightBytes, name);
 }
 
 export function bitsOf(dtype: FileDType): number {
   return bits[dtype];
+}
+
+export function bytesOf(dtype: WeightFileDType): 1 | 2 | 4 {
+  return weightBytes[dtype];
 }

@@ -24,14 +24,14 @@ export class JoinedSource implements ByteSource {
   }
 
   /** A range may cross from one part into the next. */
-  async read(begin: number, end: number): Promise<Uint8Array> {
+  async read(begin: number, end: number, into?: Uint8Array): Promise<Uint8Array> {
     checkRange(this, begin, end);
     const pieces = this.#parts.flatMap((part, index) => {
       const [from, to] = [Math.max(begin, this.#bounds[index]!), Math.min(end, this.#bounds[index + 1]!)];
       return from < to ? [{ part, from: from - this.#bounds[index]!, to: to - this.#bounds[index]! }] : [];
     });
     const [only] = pieces;
-    if (only && pieces.length === 1) return only.part.read(only.from, only.to);
+    if (only && pieces.length === 1) return only.part.read(only.from, only.to, into);
     const bytes = new Uint8Array(end - begin);
     let at = 0;
     for (const { part, from, to } of pieces) {

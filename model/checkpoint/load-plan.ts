@@ -1,6 +1,6 @@
 /** @file In which order and in which ranges a checkpoint is read: forwards, at most 16 MiB at a time. */
 import type { Tensor } from "../../engine/index.ts";
-import type { WeightFileDType } from "./dtypes.ts";
+import { bytesOf, type WeightFileDType } from "./dtypes.ts";
 import type { Layout } from "./permute.ts";
 import type { TensorEntry } from "./safetensors.ts";
 
@@ -19,6 +19,9 @@ export interface Target {
 export interface Part {
   readonly entry: TensorEntry;
   readonly dtype: WeightFileDType;
+  /** Where the factor of all its elements stands, if the file keeps one beside 8-bit weights; and the factor, once read. */
+  readonly scaleEntry?: TensorEntry | undefined;
+  scale?: number | undefined;
   /** First device column. */
   readonly column: number;
 }
@@ -52,7 +55,8 @@ export function planReads(targets: readonly Target[]): Read[] {
   for (const piece of pieces) {
     const read = reads.at(-1);
     const near = read !== undefined && piece.begin >= read.end && piece.begin - read.end <= maxGap;
-    if (near && piece.end - read.begin <= maxRead) {
+    const aligned = read !== undefined && (piece.begin - read.begin) % bytesOf(piece.part.dtype) === 0;
+    if (near && aligned && piece.end - read.begin <= maxRead) {
       read.end = piece.end;
       read.pieces.push(piece);
     } else {
@@ -66,8 +70,9 @@ function piecesOf(target: Target): Piece[] {
   const parts = [...target.parts].sort((a, b) => a.entry.begin - b.entry.begin);
   const pieces = parts.flatMap((part) => {
     const { begin, end } = part.entry;
-    const outputBytes = target.layout.inner * (part.dtype === "F32" ? 4 : 2);
-    const outputs = Math.max(1, Math.floor(maxRead / outputBytes));
+    const outputBytes = target.layout.inner * bytesOf(part.dtype);
+    const most = Math.max(1, Math.floor(maxRead / outputBytes));
+    const outputs = most < 4 ? most : most - (most % 4); // the GPU takes four at a time
     const count = Math.ceil((end - begin) / (outputs * outputBytes));
     return Array.from({ length: count }, (_, n) => ({
       target,

@@ -1,15 +1,22 @@
-/** @file Streams weights: read a range, check and convert, permute, write to the GPU. One read runs ahead of the work. */
+/**
+ * @file Streams weights: reads a range, checks, converts and permutes it, and leaves it on the GPU. Large matrices are unpacked
+ * there, small ones and vectors here. One read runs ahead of the work.
+ */
 import { type Device, ModelFileError } from "../../engine/index.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { type Piece, planReads, type Read, type Target } from "./load-plan.ts";
-import { as16, as32, halfBits } from "./numbers.ts";
-import { type Bits, convert, largestMagnitude, scatter } from "./permute.ts";
+import { GpuUnpacker } from "./gpu-unpacker.ts";
+import { type Part, type Piece, planReads, type Read, type Target } from "./load-plan.ts";
+import { halfBits } from "./numbers.ts";
+import { type Bits, convert, elementsOf, largestMagnitude, scatter } from "./permute.ts";
+import { scatterHalves, suitsHalves } from "./permute-halves.ts";
 import { printable } from "./printable.ts";
 
 export interface LoadProgress {
   /** Bytes of the file read so far, and to read. */
   readonly bytes: number;
   readonly totalBytes: number;
+  /** Since loading began. */
+  readonly bytesPerSecond: number;
 }
 
 export interface LoadOptions {
@@ -18,7 +25,7 @@ export interface LoadOptions {
 }
 
 export interface LoadResult {
-  /** Targets with a magnitude above f16's largest, 65504: not written. */
+  /** Targets with a magnitude above f16's largest, 65504: not as they should be. */
   readonly overflowed: readonly Target[];
   /** Matrices without a single nonzero element. */
   readonly allZero: readonly Target[];
@@ -40,27 +47,40 @@ export async function loadTargets(
 ): Promise<LoadResult> {
   // Writes overtake recorded work, and these tensors' memory may have been another's.
   device.flush();
-  const work = new Loader(device, source, options.allowNonfinite);
-  const reads = planReads(targets);
+  // Where infinities are let through, finding the largest finite number beside them is the CPU's.
+  const unpacker = new GpuUnpacker(device, options.allowNonfinite ? [] : targets);
+  try {
+    const work = new Loader(device, source, unpacker, options.allowNonfinite);
+    await stream(source, planReads(targets), work, options);
+    await work.finish();
+    return work;
+  } finally {
+    unpacker.free();
+  }
+}
+
+async function stream(source: ByteSource, reads: readonly Read[], work: Loader, options: LoadOptions): Promise<void> {
   const totalBytes = reads.reduce((sum, read) => sum + read.end - read.begin, 0);
+  const started = performance.now();
   let bytes = 0;
-  let ahead = start(source, reads[0]);
+  const longest = reads.reduce((most, read) => Math.max(most, read.end - read.begin), 0);
+  const buffers = [0, 1].map(() => new Uint8Array(longest));
+  let ahead = start(source, reads[0], buffers[0]!);
   for (const [index, read] of reads.entries()) {
     options.signal?.throwIfAborted();
     const data = await ahead;
-    ahead = start(source, reads[index + 1]);
-    for (const piece of read.pieces) work.take(piece, data.subarray(piece.begin - read.begin, piece.end - read.begin));
+    ahead = start(source, reads[index + 1], buffers[(index + 1) % 2]!);
+    work.takeAll(read, data);
     await work.drain();
     bytes += read.end - read.begin;
-    options.onProgress?.({ bytes, totalBytes });
+    const seconds = Math.max(performance.now() - started, 1) / 1000;
+    options.onProgress?.({ bytes, totalBytes, bytesPerSecond: bytes / seconds });
   }
-  await device.idle();
-  return work;
 }
 
 /** A read under way; its failure is seen where it is awaited, not as an unhandled rejection. */
-function start(source: ByteSource, read: Read | undefined): Promise<Uint8Array> {
-  const data = read === undefined ? Promise.resolve(new Uint8Array()) : source.read(read.begin, read.end);
+function start(source: ByteSource, read: Read | undefined, into: Uint8Array): Promise<Uint8Array> {
+  const data = read === undefined ? Promise.resolve(new Uint8Array()) : source.read(read.begin, read.end, into);
   data.catch(() => {});
   return data;
 }
@@ -70,35 +90,26 @@ class Loader implements LoadResult {
   readonly allZero: Target[] = [];
   readonly #device: Device;
   readonly #source: ByteSource;
+  readonly #unpacker: GpuUnpacker;
   readonly #allowNonfinite: boolean;
-  readonly #halfTable = halfBits();
+  readonly #singles = new Int32Array(halfBits().buffer);
   #converted = new ArrayBuffer(0);
   #permuted = new ArrayBuffer(0);
   #largest = 0;
   #inFlight = 0;
 
-  constructor(device: Device, source: ByteSource, allowNonfinite: boolean) {
+  constructor(device: Device, source: ByteSource, unpacker: GpuUnpacker, allowNonfinite: boolean) {
     this.#device = device;
     this.#source = source;
+    this.#unpacker = unpacker;
     this.#allowNonfinite = allowNonfinite;
   }
 
-  /** Puts one piece in its place; with the last of a target, the target goes to the GPU. */
-  take(piece: Piece, bytes: Uint8Array): void {
-    const { target, part } = piece;
-    if (piece.isFirst) this.#largest = 0;
-    const source = part.dtype === "F32" ? as32(bytes) : as16(bytes);
-    const largest = largestMagnitude(source, part.dtype);
-    this.#largest = Math.max(this.#largest, largest);
-    if (largest >= infinityBits && !this.#allowNonfinite) this.#refuse(piece, source);
-    const overflows = target.dtype === "f16" && part.dtype !== "F16" && this.#hasOverflow(source, part.dtype, largest);
-    if (overflows && !this.overflowed.includes(target)) this.overflowed.push(target);
-    const permuted = this.#targetBits(target, piece.isFirst && target.layout.padded);
-    const changes = target.dtype === "f16" ? part.dtype !== "F16" : part.dtype !== "F32";
-    if (changes && this.#converted.byteLength < source.length * 4) this.#converted = new ArrayBuffer(source.length * 4);
-    const converted = convert(source, part.dtype, target.dtype, this.#halfTable, this.#converted);
-    scatter(converted, permuted, target.layout, part.column + piece.firstOutput);
-    if (piece.isLast && !this.overflowed.includes(target)) this.#finish(target, permuted);
+  takeAll(read: Read, data: Uint8Array): void {
+    this.#inFlight += this.#unpacker.take(read, data);
+    for (const piece of read.pieces) {
+      if (!this.#unpacker.has(piece.target)) this.#take(piece, data.subarray(piece.begin - read.begin, piece.end - read.begin));
+    }
   }
 
   /** Waits for the queue once enough has been given to it. */
@@ -108,7 +119,42 @@ class Loader implements LoadResult {
     await this.#device.idle();
   }
 
-  #finish(target: Target, permuted: Bits): void {
+  /** Waits for the rest, and looks at what the GPU saw. */
+  async finish(): Promise<void> {
+    await this.#device.idle();
+    for (const [target, largest] of await this.#unpacker.largest()) {
+      if (largest >= infinityBits) await this.#findNonfinite(target);
+      if (largest > largestHalf && target.dtype === "f16") this.overflowed.push(target);
+      if (largest === 0) this.allZero.push(target);
+    }
+  }
+
+  /** Puts one piece in its place; with the last of a target, the target goes to the GPU. */
+  #take(piece: Piece, bytes: Uint8Array): void {
+    const { target, part } = piece;
+    if (piece.isFirst) this.#largest = 0;
+    const source = elementsOf(bytes, part.dtype);
+    const permuted = this.#targetBits(target, piece.isFirst && target.layout.padded);
+    const largest = this.#place(piece, source, permuted);
+    this.#largest = Math.max(this.#largest, largest);
+    if (largest >= infinityBits && !this.#allowNonfinite) this.#refuse(part, source, piece.firstOutput * target.layout.inner);
+    const overflows = target.dtype === "f16" && this.#hasOverflow(source, part, largest);
+    if (overflows && !this.overflowed.includes(target)) this.overflowed.push(target);
+    if (piece.isLast && !this.overflowed.includes(target)) this.#write(target, permuted);
+  }
+
+  /** Converts and permutes; gives the F32 bits of the largest magnitude (of F16, as largestMagnitude does). */
+  #place({ target, part, firstOutput }: Piece, source: Bits, permuted: Uint16Array | Uint32Array): number {
+    const first = part.column + firstOutput;
+    if (part.dtype === "F16" && source instanceof Uint16Array && suitsHalves(source, permuted, target.layout, first)) {
+      return scatterHalves(source, permuted, target.layout, first, this.#singles);
+    }
+    if (this.#converted.byteLength < source.length * 4) this.#converted = new ArrayBuffer(source.length * 4);
+    scatter(convert(source, part.dtype, target.dtype, this.#converted, part.scale), permuted, target.layout, first);
+    return largestMagnitude(source, part.dtype, part.scale);
+  }
+
+  #write(target: Target, permuted: Bits): void {
     if (this.#largest === 0 && target.isMatrix) this.allZero.push(target);
     const bytes = permuted.byteLength;
     for (let at = 0; at < bytes; at += maxWrite) {
@@ -120,7 +166,7 @@ class Loader implements LoadResult {
   }
 
   /** Room for the whole target, zeroed where it has padding. */
-  #targetBits(target: Target, clear: boolean): Bits {
+  #targetBits(target: Target, clear: boolean): Uint16Array | Uint32Array {
     const { size } = target.layout;
     const bytes = size * (target.dtype === "f16" ? 2 : 4);
     if (this.#permuted.byteLength < bytes) this.#permuted = new ArrayBuffer(bytes);
@@ -130,22 +176,34 @@ class Loader implements LoadResult {
   }
 
   /** Finite values above f16's range; infinities that are allowed stay infinities. */
-  #hasOverflow(source: Bits, dtype: "F32" | "BF16" | "F16", largest: number): boolean {
-    if (largest <= largestHalf) return false;
+  #hasOverflow(source: Bits, part: Part, largest: number): boolean {
+    if (largest <= largestHalf || part.dtype === "F16") return false;
     if (largest < infinityBits) return true;
-    const shift = dtype === "BF16" ? 16 : 0;
-    return source.some((bits: number) => {
-      const magnitude = (bits << shift) & 0x7fffffff;
+    const single = convert(source, part.dtype, "f32", new ArrayBuffer(source.length * 4), part.scale);
+    return single.some((bits: number) => {
+      const magnitude = bits & 0x7fffffff;
       return magnitude > largestHalf && magnitude < infinityBits;
     });
   }
 
-  #refuse(piece: Piece, source: Bits): never {
-    const [infinity, mask] = { F32: [infinityBits, 0x7fffffff], F16: [0x7c00, 0x7fff], BF16: [0x7f80, 0x7fff] }[piece.part.dtype];
-    const index = source.findIndex((bits: number) => (bits & mask!) >= infinity!);
-    const what = ((source[index] ?? 0) & mask!) === infinity ? "infinite" : "NaN";
-    const name = printable(piece.part.entry.name);
-    const element = piece.firstOutput * piece.target.layout.inner + index;
+  /** Reads a target again for the element that the GPU only knows to be there. */
+  async #findNonfinite({ parts }: Target): Promise<void> {
+    for (const part of parts) {
+      const { begin, end } = part.entry;
+      for (let at = begin; at < end; at += maxWrite) {
+        const source = elementsOf(await this.#source.read(at, Math.min(end, at + maxWrite)), part.dtype);
+        if (largestMagnitude(source, part.dtype, part.scale) < infinityBits) continue;
+        this.#refuse(part, source, (at - begin) / source.BYTES_PER_ELEMENT);
+      }
+    }
+  }
+
+  #refuse(part: Part, source: Bits, first: number): never {
+    const single = convert(source, part.dtype, "f32", new ArrayBuffer(source.length * 4), part.scale);
+    const index = single.findIndex((bits: number) => (bits & 0x7fffffff) >= infinityBits);
+    const what = ((single[index] ?? 0) & 0x7fffffff) === infinityBits ? "infinite" : "NaN";
+    const name = printable(part.entry.name);
+    const element = first + index;
     throw new ModelFileError("CHECKPOINT_NONFINITE", `${this.#source.name}: tensor "${name}": element ${element} is ${what}`, {
       hint: "the checkpoint is broken (a failed training or merge): get another, or load it anyway with --allow-nonfinite",
       context: { file: this.#source.name, tensor: name, element },

@@ -1,4 +1,4 @@
-/** @file Conversions between the number formats of weights, on raw bits: F16, BF16 and F32. */
+/** @file Conversions between the number formats of weights, on raw bits: F8, F16, BF16 and F32. */
 
 /** F32 bits of each of the 65,536 F16 values; built on first use (256 kB). */
 let halfTable: Uint32Array | undefined;
@@ -21,6 +21,27 @@ export function halfBits(): Uint32Array {
     for (let half = 0; half < 65_536; half++) halfTable[half] = halfToFloatBits(half);
   }
   return halfTable;
+}
+
+/** F32 bits of each of the 256 values of an 8-bit format, times `scale`; NaN and infinity stay what they are. */
+export function byteBits(dtype: "F8_E4M3" | "F8_E5M2", scale = 1): Uint32Array {
+  const bits = Uint32Array.from({ length: 256 }, (_, byte) =>
+    dtype === "F8_E5M2" ? halfToFloatBits(byte << 8) : e4m3ToFloatBits(byte),
+  );
+  if (scale === 1) return bits;
+  const values = new Float32Array(bits.buffer);
+  for (let i = 0; i < 256; i++) if (Number.isFinite(values[i])) values[i] = values[i]! * scale;
+  return bits;
+}
+
+/** No infinity: the largest magnitude is NaN. */
+function e4m3ToFloatBits(byte: number): number {
+  const sign = (byte & 0x80) << 24;
+  const magnitude = byte & 0x7f;
+  if (magnitude === 0x7f) return sign | 0x7fc00000;
+  if (magnitude >= 8) return sign | ((magnitude << 20) + 0x3c000000);
+  const shift = Math.clz32(magnitude) - 28; // subnormal: magnitude * 2^-9
+  return magnitude === 0 ? sign : sign | ((121 - shift) << 23) | (((magnitude << shift) & 7) << 20);
 }
 
 /** F16 bits of F32 bits, rounded to nearest, ties to even; above the range infinity, NaN stays NaN. */

@@ -4,15 +4,19 @@
  */
 
 import type { WeightFileDType } from "./dtypes.ts";
-import { floatBitsToHalf } from "./numbers.ts";
+import { as16, as32, byteBits, floatBitsToHalf, halfBits } from "./numbers.ts";
 
-/** Elements as raw bits: 16 bits for f16, 32 for f32. */
-export type Bits = Uint16Array | Uint32Array;
+/** Elements as raw bits: 8, 16 or 32 of a file's dtype; 16 or 32 of the device's. */
+export type Bits = Uint8Array | Uint16Array | Uint32Array;
 
 /** Where the inner indices of a weight lie on the device. */
 export interface Layout {
   /** Elements of one output in the file: in, or in * KH * KW. */
   readonly inner: number;
+  /** Inner index j is tap j % taps of input j / taps, and lies in row tap * inputs + input. */
+  readonly taps: number;
+  /** Inputs on the device, padding included. */
+  readonly inputs: number;
   /** Device row of each inner index. */
   readonly rows: Int32Array;
   /** Elements of a device row: all outputs, padded. */
@@ -33,6 +37,8 @@ export function linearLayout(outputs: number, inputs: number): Layout {
   const width = roundUp4(outputs);
   return {
     inner: inputs,
+    taps: 1,
+    inputs,
     rows: Int32Array.from({ length: inputs }, (_, j) => j),
     width,
     size: inputs * width,
@@ -46,13 +52,21 @@ export function convLayout(outputs: number, inputs: number, taps: number, device
   const rows = new Int32Array(inputs * taps);
   for (let i = 0; i < inputs; i++) for (let tap = 0; tap < taps; tap++) rows[i * taps + tap] = tap * deviceInputs + i;
   const size = taps * deviceInputs * width;
-  return { inner: inputs * taps, rows, width, size, padded: width !== outputs || deviceInputs !== inputs };
+  return {
+    inner: inputs * taps,
+    taps,
+    inputs: deviceInputs,
+    rows,
+    width,
+    size,
+    padded: width !== outputs || deviceInputs !== inputs,
+  };
 }
 
 /** File order kept: a vector, or a matrix that is [in, out] already. */
 export function flatLayout(count: number): Layout {
   const width = roundUp4(count);
-  return { inner: 1, rows: new Int32Array(1), width, size: width, padded: width !== count };
+  return { inner: 1, taps: 1, inputs: 1, rows: new Int32Array(1), width, size: width, padded: width !== count };
 }
 
 /** Inner indices at a time: their device rows stay in the first-level cache while outputs go by in eights. */
@@ -96,9 +110,14 @@ export function scatter(source: Bits, target: Bits, layout: Layout, first: numbe
  * F32 bits of the largest magnitude in `source`: at 0x7f800000 and above there is an infinity or NaN, 0 means all zero.
  * For F16, whose values fit every device dtype, only these two ends are told apart from 1.
  */
-export function largestMagnitude(source: Bits, dtype: WeightFileDType): number {
+export function largestMagnitude(source: Bits, dtype: WeightFileDType, scale = 1): number {
   if (dtype === "F16") return extentOfHalves(source);
   let largest = 0;
+  if (dtype === "F8_E4M3" || dtype === "F8_E5M2") {
+    const table = byteBits(dtype, scale);
+    for (let i = 0; i < source.length; i++) largest = Math.max(largest, table[source[i]!]! & 0x7fffffff);
+    return largest;
+  }
   const mask = dtype === "F32" ? 0x7fffffff : 0x7fff;
   for (let i = 0; i < source.length; i++) {
     const magnitude = source[i]! & mask;
@@ -124,24 +143,31 @@ function extentOfHalves(source: Bits): number {
   return any === 0 ? 0 : 1;
 }
 
-/** `source` as f16 or f32 bits; `scratch` is written where the format changes, and returned in part. */
-export function convert(
-  source: Bits,
-  dtype: WeightFileDType,
-  to: "f16" | "f32",
-  halfTable: Uint32Array,
-  scratch: ArrayBuffer,
-): Bits {
+/** Bytes of a file as elements; copied where they are not aligned. */
+export function elementsOf(bytes: Uint8Array, dtype: WeightFileDType): Bits {
+  if (dtype === "F32") return as32(bytes);
+  return dtype === "F16" || dtype === "BF16" ? as16(bytes) : bytes;
+}
+
+/** `source` as f16 or f32 bits; `scratch`, of four bytes for each, is written where the format changes, and returned in part. */
+export function convert(source: Bits, dtype: WeightFileDType, to: "f16" | "f32", scratch: ArrayBuffer, scale = 1): Bits {
   const count = source.length;
   if ((dtype === "F16" && to === "f16") || (dtype === "F32" && to === "f32")) return source;
+  const table = tableOf(dtype, scale);
+  const shift = dtype === "BF16" ? 16 : 0;
   if (to === "f16") {
     const half = new Uint16Array(scratch, 0, count);
-    const shift = dtype === "BF16" ? 16 : 0;
-    for (let i = 0; i < count; i++) half[i] = floatBitsToHalf(source[i]! << shift);
+    if (table) for (let i = 0; i < count; i++) half[i] = floatBitsToHalf(table[source[i]!]!);
+    else for (let i = 0; i < count; i++) half[i] = floatBitsToHalf(source[i]! << shift);
     return half;
   }
   const single = new Uint32Array(scratch, 0, count);
-  if (dtype === "BF16") for (let i = 0; i < count; i++) single[i] = source[i]! << 16;
-  else for (let i = 0; i < count; i++) single[i] = halfTable[source[i]!]!;
+  if (table) for (let i = 0; i < count; i++) single[i] = table[source[i]!]!;
+  else for (let i = 0; i < count; i++) single[i] = source[i]! << shift;
   return single;
+}
+
+function tableOf(dtype: WeightFileDType, scale: number): Uint32Array | undefined {
+  if (dtype === "F16") return halfBits();
+  return dtype === "F8_E4M3" || dtype === "F8_E5M2" ? byteBits(dtype, scale) : undefined;
 }

@@ -17,6 +17,7 @@ export const ignoreRules: readonly IgnoreRule[] = [
   { reason: "CLIP's image tower", pattern: /(^|\.)(visual|vision_model)\./ },
   { reason: "training losses", pattern: /(^|\.)loss\./ },
   { reason: "markers of the prediction type", pattern: /^(v_pred|ztsnr|edm_\w+(\.\w+)?)$/ },
+  { reason: "scales of 8-bit activations", pattern: /(^|\.)(scaled_fp8|scale_input|input_scale)$/ },
   { reason: "optimizer state", pattern: /^(optimizer|optimizer_states|lr_schedulers)\b/ },
 ];
 

@@ -50,11 +50,6 @@ describe("rows 1 and 24: what is no regular file", () => {
     const error = await refusal(join(folder, "sub"));
     expect([error.code, error.hint]).toEqual(["FS_NOT_A_FILE", "pass a file in it: a.safetensors"]);
   });
-  test("a diffusers folder", async () => {
-    mkdirSync(join(folder, "diffusers"));
-    writeFileSync(join(folder, "diffusers", "model_index.json"), "{}");
-    expect((await refusal(join(folder, "diffusers"))).hint).toContain("diffusers folder");
-  });
   test.skipIf(process.platform === "win32")("a named pipe does not block", async () => {
     const path = join(folder, "pipe");
     execFileSync("mkfifo", [path]);

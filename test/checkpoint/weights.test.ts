@@ -224,14 +224,14 @@ test("rows are read one by one", async () => {
 });
 
 describe("row 14: dtypes", () => {
-  const f8: TestTensor = { name: "model.weight", dtype: "F8_E4M3", shape: [4, 4], bytes: new Uint8Array(16) };
+  const f8: TestTensor = { name: "model.weight", dtype: "F8_E8M0", shape: [4, 4], bytes: new Uint8Array(16) };
   test("of a weight: named with the supported list", async () => {
     const error = await refusal(
       withCheckpoint([f8], (checkpoint) => checkpoint.build((weights) => weights.at("model").linear())),
     );
     expect(error.code).toBe("CHECKPOINT_DTYPE");
-    expect(error.message).toMatch(/"model\.weight" is F8_E4M3/);
-    expect(error.hint).toContain("F32, F16, BF16");
+    expect(error.message).toMatch(/"model\.weight" is F8_E8M0/);
+    expect(error.hint).toContain("F32, F16, BF16, F8_E4M3, F8_E5M2");
   });
   test("of a tensor that nothing uses: no matter", async () => {
     await withCheckpoint([f8, tensor("b", [4])], (checkpoint) => checkpoint.build((weights) => weights.vector("b")));
