@@ -1,7 +1,16 @@
 /** @file The denoiser that samplers ask: U-Net, classifier-free guidance and parameterisation as one function of (x, sigma). */
 import type { Capture, Device, Tensor } from "../engine/index.ts";
-import { cast, combine, countNonFinite, guidance, modelInput, rescaledGuidance } from "../kernels/index.ts";
-import type { Prediction } from "./checkpoint/config.ts";
+import {
+  cast,
+  combine,
+  concat,
+  countNonFinite,
+  guidance,
+  imageGuidance,
+  modelInput,
+  rescaledGuidance,
+} from "../kernels/index.ts";
+import type { Prediction, Variant } from "./checkpoint/config.ts";
 import { denoisedFrom, epsFrom, inputScale, x0From } from "./parameterisation.ts";
 import type { BothDenoised, Denoiser, NoiseLevel, NoiseSchedule } from "./sampling/index.ts";
 import { timestepEmbedding } from "./unet/timestep-embedding.ts";
@@ -10,11 +19,13 @@ import type { Conditioning, UNet } from "./unet/unet.ts";
 export interface DenoiserOptions {
   readonly unet: UNet;
   readonly prediction: Prediction;
+  /** Default: base. */
+  readonly variant?: Variant;
   readonly schedule: NoiseSchedule;
   /** Latent size. */
   readonly height: number;
   readonly width: number;
-  /** [1, S, D] without guidance; with it [2, S, D]: the negative prompt's, then the prompt's. */
+  /** [1, S, D] without guidance; with it [2, S, D]: the negative prompt's, then the prompt's. pix2pix: the negative one's twice, then the prompt's. */
   readonly context: Tensor;
   /** dtype of the activations of the U-Net; default: the storage of the device. */
   readonly storage?: "f32" | "f16";
@@ -31,16 +42,21 @@ export class UNetDenoiser implements Denoiser {
   guidance = 1;
   /** 0..1: how far the guided output gets the spread of the prompt's own (Lin et al. 2024; diffusers' guidance_rescale). */
   guidanceRescale = 0;
+  /** pix2pix: how strictly to follow the picture (Brooks et al. 2023, eq. 3). */
+  imageGuidance = 1;
   /** Tell the U-Net the nearest whole timestep of a sigma, as ComfyUI does. */
   wholeTimesteps = false;
   /** SDXL's vector [copies, adm], to be written before the first step; undefined for other families. */
   readonly vector: Tensor | undefined;
+  readonly variant: Variant;
   readonly prepared: Capture<Conditioning>;
   readonly step: Capture<Tensor>;
   readonly #options: DenoiserOptions;
   readonly #device: Device;
   readonly #copies: number;
   readonly #input: Tensor;
+  /** Channels behind the latent's, padded to a multiple of 4 [copies, H, W, C]: see `setExtra`. */
+  readonly #extra: Tensor | undefined;
   readonly #time: Tensor;
   /** Of the last call. */
   readonly #results: Tensor[] = [];
@@ -50,15 +66,19 @@ export class UNetDenoiser implements Denoiser {
     const device = context.device;
     const storage = options.storage ?? device.storage;
     this.#options = options;
+    this.variant = options.variant ?? "base";
     this.#device = device;
     this.#copies = context.shape[0]!;
     this.#input = device.empty([this.#copies, height, width, unet.config.outChannels], storage, "U-Net input");
+    const extra = Math.ceil(unet.config.inChannels / 4) * 4 - unet.config.outChannels;
+    this.#extra = extra === 0 ? undefined : device.empty([this.#copies, height, width, extra], storage, "further input channels");
     this.#time = device.empty([this.#copies, unet.config.modelChannels], storage, "timestep embedding");
     const { admChannels } = unet.config;
     this.vector = admChannels === undefined ? undefined : device.empty([this.#copies, admChannels], storage, "size vector");
     this.prepared = device.capture(() => unet.prepare(context.dtype === storage ? context : cast(context, storage)));
     this.step = device.capture(() => {
-      const out = unet.forward(this.#input, this.#time, this.prepared.result, this.vector); // [copies, H, W, 4]
+      const input = this.#extra ? concat(this.#input, this.#extra) : this.#input;
+      const out = unet.forward(input, this.#time, this.prepared.result, this.vector); // [copies, H, W, 4]
       countNonFinite(out, nonFinite);
       return out;
     });
@@ -72,6 +92,15 @@ export class UNetDenoiser implements Denoiser {
   /** To be called when `context` has new contents. */
   prepare(): void {
     this.prepared.run();
+  }
+
+  /** The channels behind the latent's, [H, W, C] for all copies or for each; they don't change in a run, and no c_in is put to them. */
+  setExtra(values: readonly Float32Array[]): void {
+    if (!this.#extra) return;
+    const all = new Float32Array(this.#extra.size);
+    const each = all.length / this.#copies;
+    for (let copy = 0; copy < this.#copies; copy++) all.set(values[copy % values.length]!, copy * each);
+    this.#device.write(this.#extra, all);
   }
 
   denoise(x: Tensor, sigma: number): Tensor {
@@ -101,6 +130,7 @@ export class UNetDenoiser implements Denoiser {
   free(): void {
     this.endRun();
     this.#input.free();
+    this.#extra?.free();
     this.#time.free();
     this.vector?.free();
     this.step.dispose();
@@ -122,7 +152,7 @@ export class UNetDenoiser implements Denoiser {
     for (const tensor of this.#results.splice(0)) tensor.free();
     const results = this.#device.scope(() => {
       const out = this.step.result; //                                             [copies, H, W, 4]
-      const outputs = copies === 1 ? [cast(out, "f32")] : [this.#guided(out), ...(both ? [guidance(out, 0)] : [])];
+      const outputs = copies === 1 ? [cast(out, "f32")] : [this.#guided(out), ...(both ? [this.#unguided(out)] : [])];
       return outputs.map(
         (
           output, //                                            [1, H, W, 4]
@@ -138,7 +168,13 @@ export class UNetDenoiser implements Denoiser {
   }
 
   #guided(out: Tensor): Tensor {
+    if (this.variant === "pix2pix") return imageGuidance(out, this.imageGuidance, this.guidance);
     if (this.guidanceRescale === 0) return guidance(out, this.guidance);
     return rescaledGuidance(out, this.guidance, this.guidanceRescale);
+  }
+
+  /** What the prompt had no part in. */
+  #unguided(out: Tensor): Tensor {
+    return this.variant === "pix2pix" ? imageGuidance(out, this.imageGuidance, 0) : guidance(out, 0);
   }
 }

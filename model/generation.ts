@@ -3,7 +3,8 @@
 import type { Tensor } from "../engine/index.ts";
 import { UsageError } from "../engine/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
-import { randomSeed } from "./sampling/index.ts";
+import { checkInit, type InitOptions, sizeFrom, strengthOf } from "./img2img.ts";
+import { randomSeed, type StepRule } from "./sampling/index.ts";
 
 export interface GenerateOptions {
   /** What the picture should not show. Default: nothing. */
@@ -22,6 +23,8 @@ export interface GenerateOptions {
   readonly eta?: number | undefined;
   /** Initial unit noise [1, 4, H/8, W/8] in the place of the seed's; the seed's generator still draws its own and drops it. */
   readonly noise?: Float32Array | undefined;
+  /** A picture to start from. Width and height default to its own (img2img.ts says how). */
+  readonly init?: InitOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -36,6 +39,7 @@ export interface GenerateStep {
 }
 
 export interface GeneratedImage {
+  /** Of the picture; where only a masked region was made, the whole image's. */
   readonly width: number;
   readonly height: number;
   /** RGBA, 4 * width * height bytes, alpha 255. */
@@ -58,12 +62,18 @@ export interface Settings {
   readonly sampler: string;
   readonly schedule: string | undefined;
   readonly eta: number | undefined;
+  /** Undefined without `init`. */
+  readonly strength: number | undefined;
+  readonly stepRule: StepRule | undefined;
 }
 
 /** Fills in the checkpoint's defaults and checks the numbers. Throws UsageError. */
 export function settingsOf(config: ModelConfig, options: GenerateOptions): Settings {
+  const { init } = options;
+  if (init) checkInit(init);
   const { defaults } = config;
-  const size = { width: options.width ?? defaults.width, height: options.height ?? defaults.height };
+  const usual = init ? sizeFrom(init, defaults) : defaults;
+  const size = { width: options.width ?? usual.width, height: options.height ?? usual.height };
   for (const [name, value] of Object.entries(size)) {
     if (!Number.isInteger(value) || value < 64 || value % 8 !== 0) {
       throw new UsageError(`INVALID_${name.toUpperCase()}`, `${name} ${value} is no multiple of 8 from 64 up`, {
@@ -89,5 +99,7 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
     steps: options.steps ?? defaults.steps,
     seed: options.seed ?? randomSeed(),
     eta: options.eta,
+    strength: init && strengthOf(init, config.variant),
+    stepRule: init?.stepRule,
   };
 }

@@ -1,5 +1,5 @@
 /** @file Opens a checkpoint: its configuration, its weights, and the modules that take them. */
-import type { Device } from "../engine/index.ts";
+import { type Device, ModelFileError } from "../engine/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { type ModelConfig, type Prediction, readConfig } from "./checkpoint/config.ts";
@@ -10,6 +10,7 @@ import type { Modules } from "./stages.ts";
 import { TextEncoder } from "./text/text-encoder.ts";
 import { UNet } from "./unet/unet.ts";
 import { VaeDecoder } from "./vae/decoder.ts";
+import { VaeEncoder } from "./vae/encoder.ts";
 
 export interface LoadOptions extends StreamOptions {
   readonly device: Device;
@@ -33,6 +34,8 @@ export interface OpenModel {
   readonly bytes: number;
   readonly warnings: readonly string[];
   makeModules(): Modules;
+  /** The VAE's encoder, which only runs from a picture need, with its weights loaded. */
+  loadEncoder(options: StreamOptions): Promise<VaeEncoder>;
   /** Streams the weights that the modules asked for. True when modules must be made again (see Checkpoint.load). */
   load(options: StreamOptions): Promise<boolean>;
   free(): void;
@@ -58,6 +61,10 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
       return checkpoints.flatMap((checkpoint) => checkpoint.warnings);
     },
     makeModules: () => makeModules(config, main, vae),
+    loadEncoder(stream) {
+      if (!config.vae.hasEncoder) throw noEncoder(vae.file.source.name);
+      return vae.build((weights) => new VaeEncoder(weights.at(config.vae.prefix), config.vae), stream);
+    },
     async load(stream) {
       const changed = [];
       for (const checkpoint of checkpoints) changed.push(await checkpoint.load(stream));
@@ -80,4 +87,11 @@ function makeModules(config: ModelConfig, main: Checkpoint, vae: Checkpoint): Mo
     unet: new UNet(main.weights.at(config.unet.prefix), config.unet),
     decoder: new VaeDecoder(autoencoder, config.vae),
   };
+}
+
+function noEncoder(file: string): ModelFileError {
+  return new ModelFileError("MODEL_INCOMPLETE", `${file}: its VAE has no encoder, so no picture can be read with it`, {
+    hint: "give a whole VAE with --vae",
+    context: { file },
+  });
 }

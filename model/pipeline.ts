@@ -7,10 +7,16 @@ import { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { type GeneratedImage, type GenerateOptions, type GenerateStep, type Settings, settingsOf } from "./generation.ts";
+import { type Raster, rgbOf } from "./image/index.ts";
+import { prepareInit } from "./img2img.ts";
+import type { Prepared } from "./inpaint.ts";
+import { InpaintDenoiser } from "./inpaint-denoiser.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
 import { LatentNoise, NoiseSchedule, planSampling, type Sampling, type SamplingPlan } from "./sampling/index.ts";
 import { sizeVector } from "./size-vector.ts";
-import { type Modules, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
+import { type Modules, promptCopies, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
+import { expectInit, filledLatent, firstLatent, needsEncoder, type Start, startFrom } from "./start.ts";
+import type { VaeEncoder } from "./vae/encoder.ts";
 
 /** Steps that the host may be ahead of the GPU: progress stays true and stopping is quick. */
 const stepsAhead = 2;
@@ -26,6 +32,7 @@ export class StableDiffusion {
   readonly schedule: NoiseSchedule;
   readonly tokenizer = new ClipTokenizer();
   #modules: Modules;
+  #encoder: VaeEncoder | undefined;
   #stages: Stages | undefined;
   #storage: StageStorage;
 
@@ -91,7 +98,9 @@ export class StableDiffusion {
     if (plan.choice.scheduleIgnored && options.schedule !== undefined) {
       warnings.push(`sampler ${plan.choice.sampler.name} has timesteps of its own: schedule ${options.schedule} is ignored`);
     }
-    const job: Job = { prompt, options, settings, plan, warnings, memoryRecovered: false };
+    expectInit(this.config, options.init);
+    const prepared = options.init && prepareInit(options.init, settings);
+    const job: Job = { prepared, start: undefined, prompt, options, settings, plan, warnings, memoryRecovered: false };
     try {
       return yield* this.#run(job);
     } catch (error) {
@@ -106,20 +115,39 @@ export class StableDiffusion {
     const { settings, options, warnings } = job;
     const clock = stopwatch();
     options.signal?.throwIfAborted();
-    await this.#mending(job, () => this.#encode(job));
+    await this.#mending(job, () => this.#condition(job));
     const text = clock();
     const latent = yield* this.#denoise(job);
     try {
       const denoise = clock();
       const pixels = await this.#mending(job, () => this.#decode(job, latent));
-      const { width, height, seed } = settings;
+      const { seed } = settings;
+      const picture = finished(pixels, settings, job.prepared);
       const values = await this.#mending(job, () => latent.read());
       const planes = toNCHW(values, ...this.#latentSize(settings));
       options.signal?.throwIfAborted();
-      return { width, height, pixels, seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
+      warnings.push(...(job.prepared?.warnings ?? []));
+      return { ...picture, seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
     } finally {
       latent.free();
     }
+  }
+
+  /** Everything but the latent and the timestep that the U-Net looks at, left in its inputs. */
+  async #condition(job: Job): Promise<void> {
+    await this.#encode(job);
+    const { settings, options, plan, prepared } = job;
+    if (!needsEncoder(this.config, options.init)) return;
+    options.signal?.throwIfAborted();
+    this.#encoder ??= await this.model.loadEncoder(options.signal ? { signal: options.signal } : {});
+    const stages = this.#stagesFor(settings, plan);
+    job.start = await startFrom(
+      { init: options.init, prepared, size: settings },
+      this.config,
+      stages.encode(this.#encoder),
+      stages.denoiser,
+    );
+    await stages.expectFinite("vae"); //                                                          [1, H/8, W/8, 4]
   }
 
   /** prompt -> ids -> context, left in the U-Net's inputs. */
@@ -128,7 +156,8 @@ export class StableDiffusion {
     const { width, height, guidance } = settings;
     const stages = this.#stagesFor(settings, plan);
     stages.resetFiniteCheck();
-    const prompts = stages.size.guided ? [options.negative ?? "", prompt] : [prompt];
+    const copies = promptCopies(this.config, stages.size.guided);
+    const prompts = [...Array<string>(copies - 1).fill(options.negative ?? ""), prompt];
     const { cut } = await stages.text.run(prompts); //                                             [P, 77, D]
     if (warnings.length === 0)
       warnings.push(...cut.filter((n) => n > 0).map((n) => `the prompt is ${n} tokens too long: its first 75 are used`));
@@ -153,18 +182,29 @@ export class StableDiffusion {
       const upload = (noise: Float32Array) => this.device.upload(noise, [1, height, width, 4], "f32", "latent");
       const drawn = generator.next(); //                                                           [1, H/8, W/8, 4]
       const unit = options.noise ? toNHWC(options.noise, height, width) : drawn;
-      const x = upload(unit.map((value) => value * plan.initialNoiseScale));
+      const { start } = job;
+      const latent = start && filledLatent(start, unit);
+      const x = upload(firstLatent(plan, unit, latent));
+      let masked: InpaintDenoiser | undefined;
       let finished = false;
       try {
-        const sampling = plan.run({ denoiser: stages.denoiser, x, noise: (from, to) => upload(generator.between(from, to)) });
-        const latent = yield* this.#steps(sampling, stages, plan.yields, options.signal);
+        if (latent && start?.mask)
+          masked = new InpaintDenoiser(stages.denoiser, { latent: upload(latent), mask: upload(start.mask) });
+        const sampling = plan.run({
+          denoiser: masked ?? stages.denoiser,
+          x,
+          noise: (from, to) => upload(generator.between(from, to)),
+        });
+        const made = yield* this.#steps(sampling, stages, plan.yields, options.signal);
         finished = true;
-        return latent;
+        return masked ? masked.finish(made) : made;
       } catch (error) {
         x.free(); // before free memory is given back
+        masked?.free();
         await this.#mend(job, error);
-        await this.#encode(job);
+        await this.#condition(job);
       } finally {
+        masked?.free();
         // A sampler that was stopped before its first step never ran, and so has freed nothing.
         if (!finished) x.free();
       }
@@ -287,6 +327,10 @@ interface Job {
   readonly settings: Settings;
   readonly plan: SamplingPlan;
   readonly warnings: string[];
+  /** The picture to start from, in the size that is made. */
+  readonly prepared: Prepared | undefined;
+  /** Its latent, once it is encoded. */
+  start: Start | undefined;
   /** Free memory has been given back once for this picture. */
   memoryRecovered: boolean;
 }
@@ -294,6 +338,20 @@ interface Job {
 /** Memory ran out, where less of it might have been taken; a buffer beyond the adapter's limit is another matter. */
 function ranOutOfMemory(error: unknown): boolean {
   return error instanceof OutOfMemoryError && error.code === "GPU_OUT_OF_MEMORY";
+}
+
+/** RGBA from the VAE -> the picture that is kept: where only a part was painted, the rest is the old one's. */
+function finished(pixels: Uint8Array, { width, height }: Settings, prepared: Prepared | undefined) {
+  if (!prepared?.mask) return { width, height, pixels };
+  const picture = prepared.finish(rgbOf({ width, height, channels: 4, data: pixels }));
+  return { width: picture.width, height: picture.height, pixels: opaque(picture) };
+}
+
+/** RGB -> RGBA bytes. */
+function opaque({ width, height, data }: Raster): Uint8Array {
+  const rgba = new Uint8Array(4 * width * height).fill(255);
+  for (let p = 0; p < width * height; p++) rgba.set(data.subarray(3 * p, 3 * p + 3), 4 * p);
+  return rgba;
 }
 
 /** Seconds since the last call. */

@@ -9,6 +9,8 @@ import type { TextEncoder } from "./text/text-encoder.ts";
 import { TextStage } from "./text/text-stage.ts";
 import type { UNet } from "./unet/unet.ts";
 import type { VaeDecoder } from "./vae/decoder.ts";
+import { EncodeStage } from "./vae/encode-stage.ts";
+import type { VaeEncoder } from "./vae/encoder.ts";
 
 export interface Modules {
   readonly text: readonly TextEncoder[];
@@ -49,6 +51,7 @@ export class Stages {
   readonly latent: Tensor;
   readonly decode: Capture<Tensor>;
   readonly #storage: StageStorage;
+  #encode: EncodeStage | undefined;
 
   constructor({ device, config, tokenizer, schedule }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
     this.size = size;
@@ -58,13 +61,14 @@ export class Stages {
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
     this.latent = device.empty([1, height, width, zChannels], "f32", "latent");
     this.text = new TextStage(modules.text, tokenizer, {
-      prompts: size.guided ? 2 : 1,
+      prompts: promptCopies(config, size.guided),
       storage: storage.text,
       nonFinite: this.nonFinite,
     });
     this.denoiser = new UNetDenoiser({
       unet: modules.unet,
       prediction: config.prediction,
+      variant: config.variant,
       schedule,
       height,
       width,
@@ -80,6 +84,13 @@ export class Stages {
         return toPixels(image); //                                                             [1, H, W] RGBA bytes
       }),
     );
+  }
+
+  /** The VAE's encoder for this size; recorded when it is first asked for. */
+  encode(encoder: VaeEncoder): EncodeStage {
+    const { width, height } = this.size;
+    this.#encode ??= new EncodeStage(encoder, { width, height, storage: this.#storage.vae, nonFinite: this.nonFinite });
+    return this.#encode;
   }
 
   /** Throws a NonFiniteError if anything computed so far was NaN or infinite; `stage` and `step` are where it was noticed. */
@@ -111,9 +122,16 @@ export class Stages {
   }
 
   free(): void {
+    this.#encode?.free();
     this.decode.dispose();
     this.denoiser.free();
     this.text.free();
     for (const tensor of [this.latent, this.nonFinite]) tensor.free();
   }
+}
+
+/** The U-Net's batch: with guidance the negative prompt and the prompt; pix2pix also tells the picture's part from the prompt's. */
+export function promptCopies({ variant }: Pick<ModelConfig, "variant">, guided: boolean): number {
+  if (variant === "pix2pix") return 3;
+  return guided ? 2 : 1;
 }

@@ -9,7 +9,7 @@ import { resize } from "./resample.ts";
 export type ResizeMode = "stretch" | "crop" | "fill";
 export const resizeModes: readonly ResizeMode[] = ["stretch", "crop", "fill"];
 
-export function fit(raster: Raster, size: Size, mode: ResizeMode): Raster {
+export function fitTo(raster: Raster, size: Size, mode: ResizeMode): Raster {
   if (raster.width === size.width && raster.height === size.height) return raster;
   if (mode === "stretch") return resize(raster, size);
   const wider = raster.width * size.height > size.width * raster.height;

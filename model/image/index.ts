@@ -1,6 +1,6 @@
 /** @file Pictures on the CPU: resizing, masks, geometry. */
 export { fillMasked } from "./fill-masked.ts";
-export { fit, type ResizeMode, resizeModes } from "./fit.ts";
+export { fitTo, type ResizeMode, resizeModes } from "./fit.ts";
 export { gaussianBlur } from "./gaussian-blur.ts";
 export { grownTo, maskedRegion } from "./mask-region.ts";
 export { binary, composite, inverted, latentMask, nearestMask } from "./masks.ts";
