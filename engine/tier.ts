@@ -13,13 +13,14 @@ export type Precision = "auto" | "f32" | "f16";
 
 export const matrixFeature = "chromium-experimental-subgroup-matrix";
 
+/** Whether a driver runs shaders on the CPU, whatever tier is forced on it. */
+export function isSoftware({ isFallbackAdapter, device, description }: GPUAdapterInfo): boolean {
+  return isFallbackAdapter || /llvmpipe|swiftshader|basic render|warp/i.test(`${device} ${description}`);
+}
+
 /** The best tier that this adapter can run. */
 export function detectTier(adapter: { readonly features: { has(name: string): boolean }; readonly info: GPUAdapterInfo }): Tier {
-  if (
-    adapter.info.isFallbackAdapter ||
-    /llvmpipe|swiftshader|basic render|warp/i.test(`${adapter.info.device} ${adapter.info.description}`)
-  )
-    return "software";
+  if (isSoftware(adapter.info)) return "software";
   if (adapter.features.has(matrixFeature) && adapter.features.has("shader-f16")) return "matrix";
   return adapter.features.has("shader-f16") ? "f16" : "f32";
 }
