@@ -26,6 +26,7 @@ import { elementCount, Tensor } from "./tensor.ts";
 import {
   detectTier,
   expectTier,
+  isSoftware,
   type MatrixConfig,
   matrixConfigOf,
   matrixFeature,
@@ -113,7 +114,7 @@ export class Device {
     this.storage = storage;
     this.subgroupSize =
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
-    this.#failures = new FailureWatch(gpu, { software: tier === "software", patience, memory: () => ({ ...this.memory }) });
+    this.#failures = new FailureWatch(gpu, { software: isSoftware(info), patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
     this.bindGroups = new BindGroupCache(gpu);
     this.#buffers = new BufferFactory(gpu, {
