@@ -81,8 +81,9 @@ class RangeReader {
   }
 
   async #once(begin: number, end: number, size: number | undefined): Promise<{ bytes: Uint8Array; size: number }> {
-    const headers = { range: `bytes=${begin}-${end - 1}`, "accept-encoding": "identity" };
-    const response = await fetch(this.#url, { headers, signal: this.signal ?? null }).catch((cause: unknown) => {
+    const { address, authorization } = withoutPassword(this.#url);
+    const headers = { range: `bytes=${begin}-${end - 1}`, "accept-encoding": "identity", ...authorization };
+    const response = await fetch(address, { headers, signal: this.signal ?? null }).catch((cause: unknown) => {
       const reason =
         cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : String(cause);
       return this.#fail("NET_UNREACHABLE", `no answer: ${printable(reason)}`, "check the address and the connection", {
@@ -166,6 +167,14 @@ function expectSecure(url: URL, name: string): void {
     hint: `use https, or ${download}`,
     context: { file: name },
   });
+}
+
+/** `fetch` takes no address with a name and password in it; they go into a header, which it drops on the way to another host. */
+function withoutPassword(url: URL): { address: URL; authorization: Record<string, string> } {
+  if (url.username === "" && url.password === "") return { address: url, authorization: {} };
+  const [address, pair] = [new URL(url), `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`];
+  [address.username, address.password] = ["", ""];
+  return { address, authorization: { authorization: `Basic ${btoa(pair)}` } };
 }
 
 /** Without name, password and query, which may hold a secret. */
