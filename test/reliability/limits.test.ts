@@ -47,7 +47,6 @@ beforeAll(async () => {
 
 describe("features and limits withheld (71)", () => {
   const weaker: Readonly<Record<string, DeviceOptions>> = {
-    "no f16": { withhold: ["shader-f16"] },
     "no subgroups": { withhold: ["subgroups"] },
     "256 invocations": { limits: { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256 } },
     "16 KiB of workgroup memory": { limits: { maxComputeWorkgroupStorageSize: 16384 } },
