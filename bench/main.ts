@@ -114,12 +114,8 @@ function circumstances() {
     .join(" ")
     .replace(/ ?--save \S+/, "")}`;
   // Load: processes that wanted a core in the last minute, when the run began and now. On an idle machine it is this one's own.
-  return {
-    command,
-    date: new Date().toISOString().slice(0, 10),
-    cores: cpus().length,
-    load: { begin: loadAtStart, end: loadavg()[0] },
-  };
+  const machine = { cores: cpus().length, load: { begin: loadAtStart, end: loadavg()[0] } };
+  return { command, date: new Date().toISOString().slice(0, 10), machine };
 }
 
 await program.parseAsync();
