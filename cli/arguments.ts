@@ -2,6 +2,7 @@
 import { CommanderError } from "commander";
 import { UsageError } from "../engine/errors.ts";
 import type { Invocation } from "./options.ts";
+import { img2imgSyntax, inpaintSyntax } from "./syntax/from-picture.ts";
 import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./syntax/others.ts";
 import { planSyntax } from "./syntax/plan.ts";
 import type { Syntax } from "./syntax/shared.ts";
@@ -17,6 +18,8 @@ type CommandName = Invocation["command"];
 
 const commands: Readonly<Record<CommandName, () => Syntax>> = {
   txt2img: txt2imgSyntax,
+  img2img: img2imgSyntax,
+  inpaint: inpaintSyntax,
   inspect: inspectSyntax,
   tokenize: tokenizeSyntax,
   prompt: promptSyntax,

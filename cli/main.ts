@@ -27,6 +27,10 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
   switch (invocation.command) {
     case "txt2img":
       return (await import("./commands/txt2img.ts")).run(invocation.options, context);
+    case "img2img":
+      return (await import("./commands/img2img.ts")).run(invocation.options, context);
+    case "inpaint":
+      return (await import("./commands/inpaint.ts")).run(invocation.options, context);
     case "inspect":
       return (await import("./commands/inspect.ts")).run(invocation.options);
     case "tokenize":
@@ -64,6 +68,6 @@ async function leave(thrown: unknown): Promise<number> {
 
 /** True where Dawn will be loaded and a program reads stdout. */
 function wantsCleanStdout({ command, options }: Invocation): boolean {
-  if (command === "txt2img") return options.json || options.output === "-";
+  if (command === "txt2img" || command === "img2img" || command === "inpaint") return options.json || options.output === "-";
   return options.json && (command === "trace" || command === "plan" || command === "doctor");
 }

@@ -1,5 +1,9 @@
 /** @file What the command line asks for, checked: one record a command. */
 import type { Precision, Tier } from "../engine/tier.ts";
+import type { ResizeMode } from "../model/image/index.ts";
+import type { MaskedContent } from "../model/inpaint.ts";
+import type { StepRule } from "../model/sampling/strength.ts";
+import type { Color } from "./image/read-image.ts";
 
 export interface CommonOptions {
   /** One JSON object on stdout, errors as JSON on stderr. */
@@ -44,6 +48,30 @@ export interface Txt2imgOptions extends CommonOptions, GpuOptions {
   readonly maxHeader?: number | undefined;
   readonly noise?: string | undefined;
   readonly saveLatent?: string | undefined;
+}
+
+export interface Img2imgOptions extends Txt2imgOptions {
+  /** Path of the picture to start from. */
+  readonly init: string;
+  /** 0..1; without it the model's usual one. */
+  readonly strength?: number | undefined;
+  readonly stepRule: StepRule;
+  readonly resizeMode: ResizeMode;
+  readonly imageGuidance?: number | undefined;
+  /** Behind transparent parts. */
+  readonly background: Color;
+}
+
+export interface InpaintOptions extends Img2imgOptions {
+  /** Path of the mask. */
+  readonly mask: string;
+  readonly maskInvert: boolean;
+  /** Pixels. */
+  readonly maskBlur: number;
+  readonly fill: MaskedContent;
+  readonly onlyMasked: boolean;
+  /** Pixels. */
+  readonly padding: number;
 }
 
 export interface InspectOptions extends CommonOptions {
@@ -99,6 +127,8 @@ export interface CommandContext {
 
 export type Invocation =
   | { readonly command: "txt2img"; readonly options: Txt2imgOptions }
+  | { readonly command: "img2img"; readonly options: Img2imgOptions }
+  | { readonly command: "inpaint"; readonly options: InpaintOptions }
   | { readonly command: "inspect"; readonly options: InspectOptions }
   | { readonly command: "tokenize"; readonly options: TokenizeOptions }
   | { readonly command: "prompt"; readonly options: PromptOptions }

@@ -19,7 +19,7 @@ export interface LoadOptions extends StreamOptions {
   /** What the U-Net predicts, where the file is known to be read wrongly. */
   readonly prediction?: Prediction | undefined;
   /** Size to prepare for while the weights load. */
-  readonly size?: Pick<GenerateOptions, "width" | "height" | "guidance">;
+  readonly size?: Pick<GenerateOptions, "width" | "height" | "guidance" | "init">;
   readonly strict?: boolean;
   readonly allowNonfinite?: boolean;
   /** Largest header in bytes. */

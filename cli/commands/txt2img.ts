@@ -2,7 +2,11 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DeviceError } from "../../engine/errors.ts";
-import { type GeneratedImage, StableDiffusion } from "../../model/index.ts";
+import type { Variant } from "../../model/checkpoint/config.ts";
+import { settingsOf } from "../../model/generation.ts";
+import { defaultImageGuidance } from "../../model/img2img.ts";
+import { type GeneratedImage, type InitOptions, type InpaintOptions, StableDiffusion } from "../../model/index.ts";
+import { inpaintDefaults } from "../../model/inpaint.ts";
 import { namesSomethingKnown } from "../../model/prompt.ts";
 import { resolveSampling } from "../../model/sampling/index.ts";
 import { type OpenDevice, openDevice } from "../device.ts";
@@ -10,7 +14,7 @@ import { type NoiseFile, noiseFor, readNoise, writeLatent } from "../latent-file
 import { modelHash } from "../model-hash.ts";
 import { type OpenModelSource, openModelSource } from "../model-source.ts";
 import type { CommandContext, Txt2imgOptions } from "../options.ts";
-import { formatParameters } from "../parameters.ts";
+import { formatParameters, type InpaintParameters } from "../parameters.ts";
 import { type Place, preparePlaces } from "../places.ts";
 import { encodePng } from "../png/png.ts";
 import { Progress } from "../progress.ts";
@@ -21,7 +25,7 @@ import { packageVersion } from "../version.ts";
 const embeddedModel = fileURLToPath(new URL("../../../checkpoints/limn-emoji.safetensors", import.meta.url));
 
 /** @throws LimnError of every class; the signal's reason when it is aborted */
-export async function run(options: Txt2imgOptions, { signal }: CommandContext): Promise<void> {
+export async function run(options: Txt2imgOptions, { signal }: CommandContext, init?: InitOptions): Promise<void> {
   const progress = new Progress(options);
   if (options.prompt.trim() === "") progress.warn("the prompt is empty: the picture will show anything");
   if (options.sampler !== undefined || options.schedule !== undefined) resolveSampling(options);
@@ -30,7 +34,7 @@ export async function run(options: Txt2imgOptions, { signal }: CommandContext): 
   const model = await openModelSource(options.model ?? embeddedModel, signal);
   const vae = options.vae === undefined ? undefined : await openModelSource(options.vae, signal);
   try {
-    const summary = await withDevice({ options, signal, progress, places, noise, model, vae, images: [] });
+    const summary = await withDevice({ options, init, signal, progress, places, noise, model, vae, images: [] });
     const toStderr = options.output === "-";
     if (options.json) await writeStdout(summaryJson(summary));
     else if (toStderr) for (const line of summaryText(summary).trimEnd().split("\n")) progress.note(line);
@@ -44,6 +48,8 @@ export async function run(options: Txt2imgOptions, { signal }: CommandContext): 
 
 interface Job {
   readonly options: Txt2imgOptions;
+  /** A picture to start from. */
+  readonly init: InitOptions | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
   readonly places: readonly Place[];
@@ -74,7 +80,7 @@ async function withDevice(task: Omit<Job, "opened">): Promise<Summary> {
 }
 
 async function makePictures(job: Job): Promise<Summary> {
-  const { options, signal, progress, places, model, vae, opened, images } = job;
+  const { options, init, signal, progress, places, model, vae, opened, images } = job;
   const { device } = opened;
   const { width, height, guidance, prediction, maxHeader, strict, allowNonfinite } = options;
   progress.stage("load");
@@ -87,7 +93,7 @@ async function makePictures(job: Job): Promise<Summary> {
     strict,
     allowNonfinite,
     prediction: prediction === "auto" ? undefined : prediction,
-    size: { width, height, guidance },
+    size: { width, height, guidance, init },
   });
   try {
     const seconds: Seconds = { load: (performance.now() - start) / 1000, text: 0, denoise: 0, decode: 0, total: 0 };
@@ -105,7 +111,7 @@ async function makePictures(job: Job): Promise<Summary> {
       steps += made.steps;
       builtInReplay += made.builtInReplay;
       device.check();
-      images.push(await keep(job, place, made.image, await hashes));
+      images.push(await keep(job, place, made.image, diffusion.config.variant, await hashes));
     }
     seconds.total = performance.now() / 1000;
     return {
@@ -127,11 +133,11 @@ async function makePictures(job: Job): Promise<Summary> {
 }
 
 /** One picture, with the bind groups that its replayed steps built: none, once the first two have filled the cache. */
-async function makeOne({ options, signal, progress, noise, opened }: Job, diffusion: StableDiffusion, seed: bigint) {
+async function makeOne({ options, init, signal, progress, noise, opened }: Job, diffusion: StableDiffusion, seed: bigint) {
   const { bindGroups } = opened.device;
-  const { defaults } = diffusion.config;
   const { negative, width, height, steps, guidance, sampler, schedule, eta } = options;
-  const unitNoise = noise && noiseFor(noise, width ?? defaults.width, height ?? defaults.height);
+  const size = settingsOf(diffusion.config, { width, height, seed, init });
+  const unitNoise = noise && noiseFor(noise, size.width, size.height);
   const generation = diffusion.generate(options.prompt, {
     negative,
     width,
@@ -144,6 +150,7 @@ async function makeOne({ options, signal, progress, noise, opened }: Job, diffus
     eta,
     signal,
     noise: unitNoise,
+    init,
   });
   progress.stage("denoise");
   let [done, builtBefore, builtInReplay] = [0, 0, 0];
@@ -163,9 +170,10 @@ async function makeOne({ options, signal, progress, noise, opened }: Job, diffus
 
 /** Writes the picture, and its latent if asked for. */
 async function keep(
-  { options, model, vae }: Job,
+  { options, init, model, vae }: Job,
   place: Place,
   image: GeneratedImage,
+  variant: Variant,
   [hash, vaeHash]: readonly [string | undefined, string | undefined],
 ): Promise<MadePicture> {
   const { width, height, pixels, seed, settings } = image;
@@ -177,21 +185,31 @@ async function keep(
     sampler: sampler.label,
     schedule: schedule?.label,
     guidance: settings.guidance,
+    imageGuidance: variant === "pix2pix" ? (init?.imageGuidance ?? defaultImageGuidance) : undefined,
     seed,
-    width,
-    height,
+    // What to ask for to get it again: of a masked region the size that it was made in.
+    width: settings.width,
+    height: settings.height,
     modelHash: hash,
     model: stem(model.name),
     vaeHash,
     vae: vae && basename(vae.name),
+    strength: settings.strength,
+    inpaint: init?.inpaint && inpaintParameters(init.inpaint),
     eta: settings.eta,
     version: packageVersion,
   });
   const png = encodePng({ width, height, data: withoutAlpha(pixels) }, { parameters });
-  if (place.latent) await place.latent.write(writeLatent("latent", [1, 4, height / 8, width / 8], image.latent));
+  if (place.latent)
+    await place.latent.write(writeLatent("latent", [1, 4, settings.height / 8, settings.width / 8], image.latent));
   const path = (await place.picture?.write(png)) ?? "-";
   if (!place.picture) await writeStdout(png);
   return { path, seed, width, height };
+}
+
+function inpaintParameters({ blur, padding, fill, invert = false, onlyMasked = false }: InpaintOptions): InpaintParameters {
+  const usual = inpaintDefaults;
+  return { blur: blur ?? usual.blur, padding: padding ?? usual.padding, fill: fill ?? usual.fill, invert, onlyMasked };
 }
 
 /** What a user should know before waiting: ignored tensors, words that a small model does not know. */

@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
+import type { Txt2imgOptions } from "../options.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 /** Longest prompt, bytes of UTF-8 (the tokenizer's own limit, known here so that it is checked before anything is loaded). */
@@ -11,6 +12,13 @@ const maxPromptBytes = 65_536;
 const maxBatch = 64;
 
 export function txt2imgSyntax(): Syntax {
+  const { command, options } = pictureSyntax();
+  command.addHelpText("after", otherCommands);
+  return { command, finish: () => ({ command: "txt2img", options: options() }) };
+}
+
+/** What every command that makes pictures takes. */
+export function pictureSyntax(): { readonly command: Command; options(): Txt2imgOptions } {
   const command = new Command("limn")
     .usage('"PROMPT" [options]')
     .description('Make a picture from a prompt. (limn "PROMPT" is short for limn txt2img "PROMPT".)')
@@ -57,10 +65,9 @@ export function txt2imgSyntax(): Syntax {
     .option("--save-latent <file>", "write the final latent as safetensors");
   addGpuOptions(command);
   addCommonOptions(command);
-  command.addHelpText("after", otherCommands);
   return {
     command,
-    finish() {
+    options() {
       const values: Values = command.opts();
       const prompt = checkedPrompt("prompt", command.args[0] ?? "");
       const batch = (values["batch"] as number | undefined) ?? 1;
@@ -81,32 +88,29 @@ export function txt2imgSyntax(): Syntax {
         });
       }
       return {
-        command: "txt2img",
-        options: {
-          ...common(values),
-          ...gpu(values),
-          prompt,
-          negative: checkedPrompt("negative", (values["negative"] as string | undefined) ?? ""),
-          model: values["model"] as string | undefined,
-          output,
-          width: values["width"] as number | undefined,
-          height: values["height"] as number | undefined,
-          steps: values["steps"] as number | undefined,
-          guidance: values["guidance"] as number | undefined,
-          seed: (values["seed"] as bigint | undefined) ?? parseSeed(),
-          batch,
-          sampler: values["sampler"] as string | undefined,
-          schedule: values["schedule"] as string | undefined,
-          eta: values["eta"] as number | undefined,
-          prediction: values["prediction"] as "auto" | "eps" | "v",
-          vae: values["vae"] as string | undefined,
-          overwrite: values["overwrite"] === true,
-          strict: values["strict"] === true,
-          allowNonfinite: values["allowNonfinite"] === true,
-          maxHeader: values["maxHeader"] as number | undefined,
-          noise: values["noise"] as string | undefined,
-          saveLatent: values["saveLatent"] as string | undefined,
-        },
+        ...common(values),
+        ...gpu(values),
+        prompt,
+        negative: checkedPrompt("negative", (values["negative"] as string | undefined) ?? ""),
+        model: values["model"] as string | undefined,
+        output,
+        width: values["width"] as number | undefined,
+        height: values["height"] as number | undefined,
+        steps: values["steps"] as number | undefined,
+        guidance: values["guidance"] as number | undefined,
+        seed: (values["seed"] as bigint | undefined) ?? parseSeed(),
+        batch,
+        sampler: values["sampler"] as string | undefined,
+        schedule: values["schedule"] as string | undefined,
+        eta: values["eta"] as number | undefined,
+        prediction: values["prediction"] as "auto" | "eps" | "v",
+        vae: values["vae"] as string | undefined,
+        overwrite: values["overwrite"] === true,
+        strict: values["strict"] === true,
+        allowNonfinite: values["allowNonfinite"] === true,
+        maxHeader: values["maxHeader"] as number | undefined,
+        noise: values["noise"] as string | undefined,
+        saveLatent: values["saveLatent"] as string | undefined,
       };
     },
   };
@@ -123,6 +127,8 @@ function checkedPrompt(name: string, text: string): string {
 
 const otherCommands = `
 Other commands (limn COMMAND --help):
+  img2img PROMPT   make a picture from a picture (--init FILE)
+  inpaint PROMPT   paint a part of a picture anew (--init FILE --mask FILE)
   inspect FILE     show what a checkpoint holds
   tokenize TEXT    show the token ids of a text
   kernel [NAME]    list the kernels, or print one as WGSL
@@ -130,5 +136,5 @@ Other commands (limn COMMAND --help):
   plan             show what a picture will take, and whether it fits
   doctor           say what was found on this machine, and prove that it computes
 
-Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 9 network, 130 interrupted.
+Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 9 network, 10 picture, 130 interrupted.
 `;

@@ -4,9 +4,12 @@ import { describe, expect, it } from "vitest";
 import { root } from "./limn.ts";
 
 /** Not codes of ours: variables and fields of the system, a tunable, the beginning of several codes. */
-const foreign = /^(VK_|XDG_|CUDA_|MESA_|ERR_|ID_LIKE$|VERSION_ID$|PRETTY_NAME$|WORKGROUP_SIZE$|ST_HEADER$)/;
+const foreign = /^(F8_|VK_|XDG_|CUDA_|MESA_|ERR_|ID_LIKE$|VERSION_ID$|PRETTY_NAME$|WORKGROUP_SIZE$|ST_HEADER$)/;
 /** Made from an option's name in cli/numbers.ts and cli/arguments.ts. */
-const fromOptions = "width height steps guidance batch eta tolerance adapter max-header tier precision prediction".split(" ");
+const fromOptions =
+  "width height steps guidance batch eta tolerance adapter max-header tier precision prediction fill resize-mode img2img-steps".split(
+    " ",
+  );
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {

@@ -1,0 +1,24 @@
+alias Element = f32;
+alias Element2 = vec2<f32>;
+alias Element4 = vec4<f32>;
+const WORKGROUP_SIZE = 64u;
+struct Uniforms { count: u32 }
+@group(0) @binding(0) var<storage, read> a: array<Element>;
+@group(0) @binding(1) var<storage, read> b: array<Element>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Element>;
+@group(0) @binding(4) var<uniform> uniforms: Uniforms;
+
+fn flat_index(id: vec3u, groups: vec3u) -> u32 {
+  return id.x + id.y * groups.x * WORKGROUP_SIZE;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let i = flat_index(id, grid);
+  if (i >= uniforms.count) { return; }
+  let share = mask[i];
+  if (share >= 1.0) { y[i] = a[i]; }
+  else if (share <= 0.0) { y[i] = b[i]; }
+  else { y[i] = Element(share * f32(a[i]) + (1.0 - share) * f32(b[i])); }
+}
