@@ -9,9 +9,12 @@ const gpu = create(["enable-dawn-features=allow_unsafe_apis"]);
 const adapter = await gpu.requestAdapter();
 const offered = adapter?.features.has(matrixFeature as GPUFeatureName) ?? false;
 
+/** What asks for the matrix tier where the adapter has it. */
+export const matrixOptions: DeviceOptions = offered ? { tier: "matrix" } : {};
+
 /** A device of the matrix tier where the adapter has it; else any, and `noMatrices` skips the tests. */
 export function useMatrixDevice(options: DeviceOptions = {}): TestDevice {
-  return useDevice(offered ? { ...options, tier: "matrix" } : options);
+  return useDevice({ ...options, ...matrixOptions });
 }
 
 /** Skips a test, with the reason, on an adapter without subgroup matrices of f16 with f32 sums. */
