@@ -15,7 +15,7 @@ export interface KeptKernels {
   readonly rows: readonly KernelRow[];
 }
 
-const width = 960;
+const width = 1000;
 const height = 640;
 const plot = { left: 70, top: 60, right: 620, bottom: 580 } as const;
 const colours: Readonly<Record<string, string>> = {
