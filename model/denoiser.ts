@@ -13,6 +13,7 @@ import {
 import type { Prediction, Variant } from "./checkpoint/config.ts";
 import { denoisedFrom, epsFrom, inputScale, x0From } from "./parameterisation.ts";
 import type { BothDenoised, Denoiser, NoiseLevel, NoiseSchedule } from "./sampling/index.ts";
+import { projectedGuidance } from "./unet/guidance-embedding.ts";
 import { timestepEmbedding } from "./unet/timestep-embedding.ts";
 import type { Conditioning, UNet } from "./unet/unet.ts";
 
@@ -58,6 +59,8 @@ export class UNetDenoiser implements Denoiser {
   /** Channels behind the latent's, padded to a multiple of 4 [copies, H, W, C]: see `setExtra`. */
   readonly #extra: Tensor | undefined;
   readonly #time: Tensor;
+  /** LCM: added to every timestep's embedding. */
+  #guidanceShift: Float32Array | undefined;
   /** Of the last call. */
   readonly #results: Tensor[] = [];
 
@@ -92,6 +95,12 @@ export class UNetDenoiser implements Denoiser {
   /** To be called when `context` has new contents. */
   prepare(): void {
     this.prepared.run();
+  }
+
+  /** Tells a model that takes the guidance scale as an input (LCM) what it is; nothing for the others. */
+  async embedGuidance(guidance: number): Promise<void> {
+    const { guidanceProjection } = this.#options.unet;
+    if (guidanceProjection) this.#guidanceShift = await projectedGuidance(guidanceProjection, guidance);
   }
 
   /** The channels behind the latent's, [H, W, C] for all copies or for each; they don't change in a run, and no c_in is put to them. */
@@ -143,10 +152,10 @@ export class UNetDenoiser implements Denoiser {
    */
   #predict(x: Tensor, scale: number, timestep: number, [ofX, ofOutput]: readonly [number, number], both = false): BothDenoised {
     const copies = this.#copies;
-    this.#device.write(
-      this.#time,
-      timestepEmbedding(Array<number>(copies).fill(timestep), this.#options.unet.config.modelChannels),
-    );
+    const { modelChannels } = this.#options.unet.config;
+    const time = timestepEmbedding(Array<number>(copies).fill(timestep), modelChannels);
+    const shift = this.#guidanceShift;
+    this.#device.write(this.#time, shift ? time.map((value, i) => value + shift[i % modelChannels]!) : time);
     modelInput(x, { factor: scale, copies, into: this.#input });
     this.step.run();
     for (const tensor of this.#results.splice(0)) tensor.free();

@@ -168,6 +168,7 @@ export class StableDiffusion {
     }
     stages.denoiser.prepare();
     stages.denoiser.guidance = guidance * plan.guidanceFactor;
+    await stages.denoiser.embedGuidance(guidance);
     stages.denoiser.wholeTimesteps = plan.wholeTimesteps;
     await stages.expectFinite("text");
   }

@@ -131,7 +131,8 @@ export class Stages {
 }
 
 /** The U-Net's batch: with guidance the negative prompt and the prompt; pix2pix also tells the picture's part from the prompt's. */
-export function promptCopies({ variant }: Pick<ModelConfig, "variant">, guided: boolean): number {
+export function promptCopies({ variant, unet }: Pick<ModelConfig, "variant" | "unet">, guided: boolean): number {
+  if (unet.guidanceDim !== undefined) return 1; // it takes the guidance scale as an input
   if (variant === "pix2pix") return 3;
   return guided ? 2 : 1;
 }

@@ -59,6 +59,8 @@ export interface UNetConfig {
   readonly timeDim: number;
   /** Width of the vector for label_emb (SDXL: pooled text and sizes); undefined: no label_emb. */
   readonly admChannels: number | undefined;
+  /** Width of the guidance scale's embedding in consistency-distilled models (LCM), which take the scale as an input. */
+  readonly guidanceDim: number | undefined;
   readonly normGroups: number;
 }
 
@@ -175,7 +177,7 @@ export async function readConfig(file: SafetensorsFile, options: ConfigOptions =
       timesteps: overrides.schedule.timesteps ?? 1000,
       zeroTerminalSnr: overrides.schedule.zeroTerminalSnr ?? file.tensors.has("ztsnr"),
     },
-    defaults: defaultsOf(family, prediction, overrides),
+    defaults: defaultsOf(family, prediction, unet, overrides),
     knows: overrides.knows,
     backgrounds: overrides.backgrounds,
   };
@@ -183,9 +185,12 @@ export async function readConfig(file: SafetensorsFile, options: ConfigOptions =
   return config;
 }
 
-function defaultsOf(family: Family, prediction: Prediction, overrides: Overrides): Defaults {
+function defaultsOf(family: Family, prediction: Prediction, unet: UNetConfig, overrides: Overrides): Defaults {
   const size = family === "sd1" ? 512 : family === "sd2" ? (prediction === "v" ? 768 : 512) : 1024;
-  const sampled = { steps: 20, guidance: 7, sampler: "dpmpp_2m", schedule: "karras" };
+  const sampled =
+    unet.guidanceDim === undefined
+      ? { steps: 20, guidance: 7, sampler: "dpmpp_2m", schedule: "karras" }
+      : { steps: 4, guidance: 8, sampler: "lcm", schedule: "sgm_uniform" };
   return { width: size, height: size, ...sampled, ...overrides.defaults };
 }
 

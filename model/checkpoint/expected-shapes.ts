@@ -71,6 +71,7 @@ function expectUNet(unet: UNetConfig, expect: Expect): void {
   linear(expect, "time_embed.2", unet.timeDim, unet.timeDim);
   if (unet.admChannels !== undefined) linear(expect, "label_emb.0.0", unet.admChannels, unet.timeDim);
   if (unet.admChannels !== undefined) linear(expect, "label_emb.0.2", unet.timeDim, unet.timeDim);
+  if (unet.guidanceDim !== undefined) expect("time_embedding.cond_proj.weight", unet.modelChannels, unet.guidanceDim);
   const skips: number[] = [];
   let channels = unet.inChannels;
   for (const block of unet.inputBlocks) {

@@ -6,6 +6,8 @@ import type { SafetensorsFile } from "./safetensors.ts";
 import { countOf, dim } from "./shapes.ts";
 
 export const unetPrefix = "model.diffusion_model";
+/** Only diffusers' name is in use. */
+const guidanceProjection = "time_embedding.cond_proj.weight";
 
 /** @throws ModelFileError MODEL_INCOMPLETE, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA */
 export function readUNet(file: SafetensorsFile, family: Family, stated: Section): UNetConfig {
@@ -66,6 +68,7 @@ export function readUNet(file: SafetensorsFile, family: Family, stated: Section)
     linearProjection: file.tensors.get(`${attention}.proj_in.weight`)?.shape.length === 2,
     timeDim: dim(file, at("time_embed.0.weight"), 2, 0),
     admChannels: has("label_emb.0.0.weight") ? dim(file, at("label_emb.0.0.weight"), 2, 1) : undefined,
+    guidanceDim: has(guidanceProjection) ? dim(file, at(guidanceProjection), 2, 1) : undefined,
     normGroups: stated.integer("norm_groups", 1, 65_536) ?? 32,
   };
   checkDivisible(file, config);

@@ -1,7 +1,7 @@
 import type { Tensor } from "../../engine/index.ts";
 import { add, concat, silu } from "../../kernels/index.ts";
 import { attentionHeads, type InputBlock, type OutputBlock, type UNetConfig } from "../checkpoint/config.ts";
-import type { Weights } from "../checkpoint/weights.ts";
+import type { RowReader, Weights } from "../checkpoint/weights.ts";
 import { Conv2d, GroupNorm, Linear, tap } from "../layers.ts";
 import { ResBlock } from "./res-block.ts";
 import { downsample, SpatialTransformer, upsample } from "./spatial-transformer.ts";
@@ -27,6 +27,7 @@ export type Conditioning = readonly (readonly Tensor[])[];
 export class UNet {
   readonly config: UNetConfig;
   readonly timeEmbed: readonly [Linear, Linear]; // time_embed.0, time_embed.2
+  readonly guidanceProjection: RowReader | undefined; // time_embedding.cond_proj (LCM), applied on the CPU
   readonly labelEmbed: readonly [Linear, Linear] | undefined; // label_emb.0.0, label_emb.0.2 (SDXL)
   readonly timeColumns: TimeColumns; //                  every block's emb_layers.1
   readonly inputBlocks: readonly Block[];
@@ -40,6 +41,7 @@ export class UNet {
     this.path = weights.path;
     this.config = config;
     this.timeEmbed = [new Linear(weights.at("time_embed.0")), new Linear(weights.at("time_embed.2"))];
+    this.guidanceProjection = config.guidanceDim === undefined ? undefined : weights.rows("time_embedding.cond_proj.weight");
     this.labelEmbed =
       config.admChannels === undefined
         ? undefined
