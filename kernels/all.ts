@@ -11,7 +11,7 @@ import { concatNaive, concatVec4 } from "./concat.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./conv2d/matrix.ts";
 import { conv2dNaive } from "./conv2d/naive.ts";
 import { conv2dSoftware } from "./conv2d/software.ts";
-import { conv2dTiled } from "./conv2d/tiled.ts";
+import { conv2dTiled, conv2dTiledSlab } from "./conv2d/tiled.ts";
 import { countNonFiniteKernel } from "./count-non-finite.ts";
 import { fillKernel } from "./fill.ts";
 import { gegluNaive, gegluVec4 } from "./geglu.ts";
@@ -19,7 +19,7 @@ import { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics, 
 import { guidanceKernel } from "./guidance.ts";
 import { imageGuidanceKernel } from "./image-guidance.ts";
 import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
-import { matmulMatrix, matmulMatrixSlab, matmulNaive, matmulSlabs, matmulTiled } from "./matmul/index.ts";
+import { matmulMatrix, matmulMatrixSlab, matmulNaive, matmulSlabs, matmulTiled, matmulTiledSlab } from "./matmul/index.ts";
 import { modelInputKernel } from "./model-input.ts";
 import { rescaledGuidanceKernel } from "./rescaled-guidance.ts";
 import { scaleNaive, scaleVec4 } from "./scale.ts";
@@ -46,6 +46,7 @@ export const allKernels: readonly KernelDefinition[] = [
   concatVec4,
   conv2dNaive,
   conv2dTiled,
+  conv2dTiledSlab,
   conv2dSoftware,
   conv2dMatrix,
   conv2dMatrixSlab,
@@ -65,6 +66,7 @@ export const allKernels: readonly KernelDefinition[] = [
   layerNormWorkgroup,
   matmulNaive,
   matmulTiled,
+  matmulTiledSlab,
   matmulMatrix,
   matmulMatrixSlab,
   matmulSlabs,

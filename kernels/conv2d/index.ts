@@ -8,7 +8,7 @@ export { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 export { conv2dNaive } from "./naive.ts";
 export { type Conv2dRung, conv2dRungs } from "./rungs.ts";
 export { conv2dSoftware } from "./software.ts";
-export { conv2dTiled } from "./tiled.ts";
+export { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
 
 /**
  * x [N, H, W, C] under windows of weight [KH, KW, C, O] -> [N, H', W', O] in x's dtype, with

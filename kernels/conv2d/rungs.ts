@@ -6,13 +6,13 @@ import { epilogueTerms } from "../matmul/epilogue.ts";
 import { type MatrixPlan, matrixPlan } from "../matmul/matrix-plan.ts";
 import { words } from "../matmul/matrix-tile.ts";
 import { addSlabs, emptySlabs } from "../matmul/slabs.ts";
-import { tileGrid, tileOf } from "../matmul/tile.ts";
+import { slabUniforms, slicedTile, tileGrid, tileOf } from "../matmul/tile.ts";
 import { type Activation, activationCode } from "../snippets.ts";
 import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 import { conv2dNaive } from "./naive.ts";
 import { conv2dSoftware } from "./software.ts";
-import { conv2dTiled } from "./tiled.ts";
+import { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
 
 type Rung = (x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution) => Tensor;
 
@@ -30,11 +30,22 @@ function naive(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolu
 
 function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
   expectQuads(options, sizes);
-  const tile = tileOf(x.device, sizes.samples * sizes.outHeight * sizes.outWidth, sizes.outputs);
+  const { rows, inner, columns } = productOf(sizes);
+  const sliced = inOneBand(x, sizes) ? slicedTile(x.device, rows, columns, inner) : undefined;
+  const tile = tileOf(x.device, rows, columns);
   const tunables = { ACTIVATION: activationCode[options.activation ?? "none"], WORKGROUP_SIZE: tile.rows };
   const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
   const inner_quads = sizes.kernelHeight * sizes.kernelWidth * quads.channel_quads;
   return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
+    if (sliced) {
+      x.device.scope(() => {
+        const slabs = emptySlabs(x.device, sliced);
+        const values = { ...uniforms, ...quads, inner_quads, ...slabUniforms(sliced) };
+        conv2dTiledSlab.launch({ x, weight, slabs }, values, [sliced.across, sliced.down, sliced.slices]);
+        addSlabs(slabs, buffers.y, { ...options, rows, columns, sampleRows: uniforms.sample_pixels }, sliced);
+      });
+      return;
+    }
     const grid = tileGrid(uniforms.rows, sizes.outputs, tile);
     conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads, eight: 8 }, grid, { tunables });
   });

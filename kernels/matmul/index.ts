@@ -9,7 +9,7 @@ export { matmulMatrix, matmulMatrixSlab } from "./matrix.ts";
 export { matmulNaive } from "./naive.ts";
 export { type MatmulRung, matmulRungs } from "./rungs.ts";
 export { matmulSlabs } from "./slabs.ts";
-export { matmulTiled } from "./tiled.ts";
+export { matmulTiled, matmulTiledSlab } from "./tiled.ts";
 
 export interface MatmulOptions extends EpilogueOptions {
   /** The weight is [N, K] and not [K, N]. */

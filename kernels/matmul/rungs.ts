@@ -10,8 +10,8 @@ import { type MatrixPlan, matrixPlan } from "./matrix-plan.ts";
 import { words } from "./matrix-tile.ts";
 import { matmulNaive } from "./naive.ts";
 import { addSlabs, emptySlabs } from "./slabs.ts";
-import { tileGrid, tileOf } from "./tile.ts";
-import { matmulTiled } from "./tiled.ts";
+import { slabUniforms, slicedTile, tileGrid, tileOf } from "./tile.ts";
+import { matmulTiled, matmulTiledSlab } from "./tiled.ts";
 
 type Rung = (x: Tensor, weight: Tensor, options: MatmulOptions, product: Product) => Tensor;
 
@@ -37,6 +37,16 @@ function tiled(x: Tensor, weight: Tensor, options: MatmulOptions, product: Produ
   const { rows, inner, columns } = product;
   const { bias, residual, activation = "none" } = options;
   const y = output(x, columns);
+  const sliced = slicedTile(x.device, rows, columns, inner);
+  if (sliced && Math.max(x.bytes, y.bytes) <= x.device.limits.maxStorageBufferBindingSize) {
+    x.device.scope(() => {
+      const slabs = emptySlabs(x.device, sliced);
+      const uniforms = { rows, quads: columns / 4, inner_quads: inner / 4, ...slabUniforms(sliced) };
+      matmulTiledSlab.launch({ x, weight, slabs }, uniforms, [sliced.across, sliced.down, sliced.slices]);
+      addSlabs(slabs, y, { bias, residual, activation, rows, columns, sampleRows: rows }, sliced);
+    });
+    return y;
+  }
   const tile = tileOf(x.device, rows, columns);
   const tunables = { ACTIVATION: activationCode[activation], WORKGROUP_SIZE: tile.rows };
   inBands("matmul", rows, banded(x, y, residual), (band, count) => {

@@ -2,7 +2,6 @@
 import { type Device, defineKernel, perElement, type Tensor } from "../../engine/index.ts";
 import { activationCode, flatIndex } from "../snippets.ts";
 import { type EpilogueOptions, epilogue, epilogueBuffers, epilogueTerms, epilogueUniforms } from "./epilogue.ts";
-import type { MatrixPlan } from "./matrix-plan.ts";
 
 /**
  * slabs [slices, slab_rows, slab_quads] -> y [rows, quads]; rows and columns of a slab past the output's are ignored. The order of
@@ -38,8 +37,17 @@ export const matmulSlabs = defineKernel({
     }`,
 });
 
-/** Memory for the sums of a plan's slices: [slices, rows, columns], both rounded up to whole tiles. */
-export function emptySlabs(device: Device, { slices, rows, columns, down, across }: MatrixPlan): Tensor {
+/** How a product was cut up: into slices, and into down x across tiles of rows x columns. */
+export interface Slabs {
+  readonly slices: number;
+  readonly down: number;
+  readonly across: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Memory for the sums of all slices: [slices, rows, columns], both rounded up to whole tiles. */
+export function emptySlabs(device: Device, { slices, rows, columns, down, across }: Slabs): Tensor {
   return device.empty([slices, down * rows, across * columns], "f32", "slabs");
 }
 
@@ -52,7 +60,7 @@ export interface SlabSum extends EpilogueOptions {
 }
 
 /** y [rows, columns] = epilogue(sum of the slabs). */
-export function addSlabs(slabs: Tensor, y: Tensor, sum: SlabSum, plan: MatrixPlan): void {
+export function addSlabs(slabs: Tensor, y: Tensor, sum: SlabSum, plan: Slabs): void {
   const { bias, residual, channelAdd: channel_add, channelAddColumn, activation = "none", rows, columns, sampleRows } = sum;
   const uniforms = {
     rows,

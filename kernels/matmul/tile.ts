@@ -33,12 +33,12 @@ export function tileGrid(rows: number, columns: number, tile: Tile): Grid {
  *
  * The kernel declares `struct Rows`, `fn find_rows(first: u32) -> Rows` (four consecutive rows; those past the end may repeat others),
  * `fn load_rows(rows: Rows, quad: u32) -> mat4x4f` (numbers 4 quad..4 quad+3 of each, quad < inner_quads) and
- * `fn sample_of(row: u32) -> u32`; uniforms `rows`, `quads` (columns / 4), `inner_quads`; `eight` (8); buffers `weight` [inner, quads]
- * and `y` [rows, quads].
+ * `fn sample_of(row: u32) -> u32`; uniforms `rows`, `quads` (columns / 4), `inner_quads`; `eight` (8); the buffer `weight` [inner,
+ * quads]; and takes one of the snippets wholeTile and tileSlice.
  */
 export const tiledProduct = defineSnippet({
   name: "tiled_product",
-  needs: [gated, rank1Update],
+  needs: [rank1Update],
   wgsl: /* wgsl */ `
     const ROW_QUADS = WORKGROUP_SIZE / 4u;
     const ROW_STRIDE = ROW_QUADS + 1u;       // one more, or the four invocations that share a row would write to the same bank
@@ -48,7 +48,8 @@ export const tiledProduct = defineSnippet({
     var<workgroup> column_tile: array<vec4f, 16u * COLUMN_QUADS>;
 
     fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
-      let first_row = (group.y + group.z * groups.y) * WORKGROUP_SIZE;
+      let part = part_of(group, groups);
+      let first_row = part.tile * WORKGROUP_SIZE;
       let first_quad = group.x * COLUMN_QUADS;
       let fetch_quad = local % 4u;           // four neighbouring invocations fetch 16 neighbouring numbers
       let fetch_row = local / 4u;
@@ -58,7 +59,7 @@ export const tiledProduct = defineSnippet({
 
       var left_sums: Sums;                   // of 8 rows: 4 in the upper half of the tile, 4 in the lower
       var right_sums: Sums;
-      for (var quad = 0u; quad < uniforms.inner_quads; quad += 4u) {
+      for (var quad = part.begin; quad < part.end; quad += 4u) {
         var block = mat4x4f();
         if (quad + fetch_quad < uniforms.inner_quads) { block = transpose(load_rows(fetched, quad + fetch_quad)); }
         let at = fetch_quad * 4u * ROW_STRIDE + fetch_row;
@@ -96,17 +97,31 @@ export const tiledProduct = defineSnippet({
       // A count that the compiler does not know keeps the loop a loop: eight copies of the epilogue took lavapipe 8 s to compile.
       for (var i = 0u; i < uniforms.eight; i++) {
         let r = first_row + row * 4u + i % 4u + (i / 4u) * (WORKGROUP_SIZE / 2u);
-        if (GEGLU) {
-          let quad = group.x * 8u + column;
-          if (r < uniforms.rows && quad < uniforms.quads) {
-            y[r * uniforms.quads + quad] = Element4(gated(left_sums[0], right_sums[0], quad));
-          }
-        } else {
-          store_quad(left_sums[0], r, first_quad + column);
-          store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
-        }
+        store_quads(left_sums[0], right_sums[0], r, first_quad + column, group);
         shift(&left_sums, vec4f());
         shift(&right_sums, vec4f());
+      }
+    }`,
+});
+
+/** A workgroup sums over all inner numbers and stores y [rows, quads] through the epilogue. */
+export const wholeTile = defineSnippet({
+  name: "whole_tile",
+  needs: [gated],
+  wgsl: /* wgsl */ `
+    struct Part { tile: u32, begin: u32, end: u32 }
+
+    fn part_of(group: vec3u, groups: vec3u) -> Part { return Part(group.y + group.z * groups.y, 0u, uniforms.inner_quads); }
+
+    fn store_quads(left: vec4f, right: vec4f, row: u32, quad: u32, group: vec3u) {
+      if (GEGLU) {
+        let own = quad - group.x * 8u;
+        if (row < uniforms.rows && own < uniforms.quads) {
+          y[row * uniforms.quads + own] = Element4(gated(left, right, own));
+        }
+      } else {
+        store_quad(left, row, quad);
+        store_quad(right, row, quad + COLUMN_QUADS / 2u);
       }
     }
 
@@ -116,3 +131,54 @@ export const tiledProduct = defineSnippet({
       }
     }`,
 });
+
+/**
+ * A workgroup sums over its slice of the inner numbers (grid z; `slice_quads` in fours, a multiple of 4) into `slabs` [slices, rows,
+ * columns], both rounded up to whole tiles (`slab_rows`, `slab_quads`): matmul/slabs adds them up.
+ */
+export const tileSlice = defineSnippet({
+  name: "tile_slice",
+  wgsl: /* wgsl */ `
+    struct Part { tile: u32, begin: u32, end: u32 }
+
+    fn part_of(group: vec3u, groups: vec3u) -> Part {
+      let begin = group.z * uniforms.slice_quads;
+      return Part(group.y, begin, min(begin + uniforms.slice_quads, uniforms.inner_quads));
+    }
+
+    fn store_quads(left: vec4f, right: vec4f, row: u32, quad: u32, group: vec3u) {
+      let at = (group.z * uniforms.slab_rows + row) * uniforms.slab_quads + quad;
+      slabs[at] = left;
+      slabs[at + COLUMN_QUADS / 2u] = right;
+    }`,
+});
+
+/** Uniforms of the kernels that take tileSlice, beside those of tiledProduct. */
+export const sliceUniforms = { slice_quads: "u32", slab_rows: "u32", slab_quads: "u32", eight: "u32" } as const;
+
+/** How a product with too few tiles for a GPU is cut into slices of its inner numbers. */
+export interface SlicedTile extends Tile {
+  readonly down: number;
+  readonly across: number;
+  readonly slices: number;
+  /** Inner numbers of a slice, in fours. */
+  readonly sliceQuads: number;
+}
+
+/** Workgroups of 64 invocations that keep a large GPU busy, and inner numbers that a slice must have to be worth its sums' way. */
+const enough = { workgroups: 512, inner: 256 } as const;
+
+/** Undefined where one pass is as good: the output has tiles enough, or there are few inner numbers, or the device is no GPU. */
+export function slicedTile(device: Device, rows: number, columns: number, inner: number): SlicedTile | undefined {
+  const tile = { rows: 64, columns: 64 };
+  const [down, across] = [Math.ceil(rows / tile.rows), Math.ceil(columns / tile.columns)];
+  const wanted = Math.min(Math.floor(enough.workgroups / (down * across)), Math.floor(inner / enough.inner), 16);
+  if (device.tier === "software" || wanted < 3) return undefined;
+  const sliceQuads = Math.ceil(inner / wanted / 16) * 4;
+  return { ...tile, down, across, sliceQuads, slices: Math.ceil(inner / 4 / sliceQuads) };
+}
+
+/** Values of sliceUniforms. */
+export function slabUniforms({ sliceQuads, rows, columns, down, across }: SlicedTile) {
+  return { slice_quads: sliceQuads, slab_rows: down * rows, slab_quads: (across * columns) / 4, eight: 8 };
+}

@@ -111,9 +111,22 @@ fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
   return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);
 }
 
-fn gated(value: vec4f, gate: vec4f, quad: u32) -> vec4f {
-  if ((uniforms.terms & 1u) == 0u) { return value * gelu4(gate); }
-  return (value + bias[quad]) * gelu4(gate + bias[uniforms.quads + quad]);
+struct Rows { pixels: Pixels }
+
+fn find_rows(first: u32) -> Rows {
+  return Rows(find_pixels(vec4u(first) + vec4u(0u, 1u, 2u, 3u)));
+}
+
+fn load_rows(rows: Rows, quad: u32) -> mat4x4f {
+  let tap = quad / uniforms.channel_quads;
+  let place = input_pixels(rows.pixels, tap / uniforms.kernel_width, tap % uniforms.kernel_width);
+  let channel = quad - tap * uniforms.channel_quads;
+  return mat4x4f(load(place.x, channel), load(place.y, channel), load(place.z, channel), load(place.w, channel));
+}
+
+fn load(pixel: u32, channel: u32) -> vec4f {
+  if (pixel == OUTSIDE) { return vec4f(); }
+  return vec4f(x[pixel * uniforms.channel_quads + channel]);
 }
 
 alias Sums = array<vec4f, 8>;
@@ -148,7 +161,8 @@ var<workgroup> row_tile: array<vec4f, 16u * ROW_STRIDE>;
 var<workgroup> column_tile: array<vec4f, 16u * COLUMN_QUADS>;
 
 fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
-  let first_row = (group.y + group.z * groups.y) * WORKGROUP_SIZE;
+  let part = part_of(group, groups);
+  let first_row = part.tile * WORKGROUP_SIZE;
   let first_quad = group.x * COLUMN_QUADS;
   let fetch_quad = local % 4u;           // four neighbouring invocations fetch 16 neighbouring numbers
   let fetch_row = local / 4u;
@@ -158,7 +172,7 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
 
   var left_sums: Sums;                   // of 8 rows: 4 in the upper half of the tile, 4 in the lower
   var right_sums: Sums;
-  for (var quad = 0u; quad < uniforms.inner_quads; quad += 4u) {
+  for (var quad = part.begin; quad < part.end; quad += 4u) {
     var block = mat4x4f();
     if (quad + fetch_quad < uniforms.inner_quads) { block = transpose(load_rows(fetched, quad + fetch_quad)); }
     let at = fetch_quad * 4u * ROW_STRIDE + fetch_row;
@@ -196,17 +210,30 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
   // A count that the compiler does not know keeps the loop a loop: eight copies of the epilogue took lavapipe 8 s to compile.
   for (var i = 0u; i < uniforms.eight; i++) {
     let r = first_row + row * 4u + i % 4u + (i / 4u) * (WORKGROUP_SIZE / 2u);
-    if (GEGLU) {
-      let quad = group.x * 8u + column;
-      if (r < uniforms.rows && quad < uniforms.quads) {
-        y[r * uniforms.quads + quad] = Element4(gated(left_sums[0], right_sums[0], quad));
-      }
-    } else {
-      store_quad(left_sums[0], r, first_quad + column);
-      store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
-    }
+    store_quads(left_sums[0], right_sums[0], r, first_quad + column, group);
     shift(&left_sums, vec4f());
     shift(&right_sums, vec4f());
+  }
+}
+
+fn gated(value: vec4f, gate: vec4f, quad: u32) -> vec4f {
+  if ((uniforms.terms & 1u) == 0u) { return value * gelu4(gate); }
+  return (value + bias[quad]) * gelu4(gate + bias[uniforms.quads + quad]);
+}
+
+struct Part { tile: u32, begin: u32, end: u32 }
+
+fn part_of(group: vec3u, groups: vec3u) -> Part { return Part(group.y + group.z * groups.y, 0u, uniforms.inner_quads); }
+
+fn store_quads(left: vec4f, right: vec4f, row: u32, quad: u32, group: vec3u) {
+  if (GEGLU) {
+    let own = quad - group.x * 8u;
+    if (row < uniforms.rows && own < uniforms.quads) {
+      y[row * uniforms.quads + own] = Element4(gated(left, right, own));
+    }
+  } else {
+    store_quad(left, row, quad);
+    store_quad(right, row, quad + COLUMN_QUADS / 2u);
   }
 }
 
@@ -214,24 +241,6 @@ fn store_quad(sum: vec4f, row: u32, quad: u32) {
   if (row < uniforms.rows && quad < uniforms.quads) {
     y[row * uniforms.quads + quad] = Element4(epilogue(sum, row, quad, sample_of(row)));
   }
-}
-
-struct Rows { pixels: Pixels }
-
-fn find_rows(first: u32) -> Rows {
-  return Rows(find_pixels(vec4u(first) + vec4u(0u, 1u, 2u, 3u)));
-}
-
-fn load_rows(rows: Rows, quad: u32) -> mat4x4f {
-  let tap = quad / uniforms.channel_quads;
-  let place = input_pixels(rows.pixels, tap / uniforms.kernel_width, tap % uniforms.kernel_width);
-  let channel = quad - tap * uniforms.channel_quads;
-  return mat4x4f(load(place.x, channel), load(place.y, channel), load(place.z, channel), load(place.w, channel));
-}
-
-fn load(pixel: u32, channel: u32) -> vec4f {
-  if (pixel == OUTSIDE) { return vec4f(); }
-  return vec4f(x[pixel * uniforms.channel_quads + channel]);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -82,10 +82,19 @@ fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
   return value;
 }
 
-fn gated(value: vec4f, gate: vec4f, quad: u32) -> vec4f {
-  if ((uniforms.terms & 1u) == 0u) { return value * gelu4(gate); }
-  return (value + bias[quad]) * gelu4(gate + bias[uniforms.quads + quad]);
+// Where four rows begin.
+struct Rows { begin: vec4u }
+
+fn find_rows(first: u32) -> Rows {
+  return Rows(min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(uniforms.rows - 1u)) * uniforms.inner_quads);
 }
+
+fn load_rows(rows: Rows, quad: u32) -> mat4x4f {
+  let at = rows.begin + quad;
+  return mat4x4f(vec4f(x[at.x]), vec4f(x[at.y]), vec4f(x[at.z]), vec4f(x[at.w]));
+}
+
+fn sample_of(row: u32) -> u32 { return 0u; }
 
 alias Sums = array<vec4f, 8>;
 
@@ -119,7 +128,8 @@ var<workgroup> row_tile: array<vec4f, 16u * ROW_STRIDE>;
 var<workgroup> column_tile: array<vec4f, 16u * COLUMN_QUADS>;
 
 fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
-  let first_row = (group.y + group.z * groups.y) * WORKGROUP_SIZE;
+  let part = part_of(group, groups);
+  let first_row = part.tile * WORKGROUP_SIZE;
   let first_quad = group.x * COLUMN_QUADS;
   let fetch_quad = local % 4u;           // four neighbouring invocations fetch 16 neighbouring numbers
   let fetch_row = local / 4u;
@@ -129,7 +139,7 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
 
   var left_sums: Sums;                   // of 8 rows: 4 in the upper half of the tile, 4 in the lower
   var right_sums: Sums;
-  for (var quad = 0u; quad < uniforms.inner_quads; quad += 4u) {
+  for (var quad = part.begin; quad < part.end; quad += 4u) {
     var block = mat4x4f();
     if (quad + fetch_quad < uniforms.inner_quads) { block = transpose(load_rows(fetched, quad + fetch_quad)); }
     let at = fetch_quad * 4u * ROW_STRIDE + fetch_row;
@@ -167,17 +177,30 @@ fn tiled_product(group: vec3u, groups: vec3u, local: u32) {
   // A count that the compiler does not know keeps the loop a loop: eight copies of the epilogue took lavapipe 8 s to compile.
   for (var i = 0u; i < uniforms.eight; i++) {
     let r = first_row + row * 4u + i % 4u + (i / 4u) * (WORKGROUP_SIZE / 2u);
-    if (GEGLU) {
-      let quad = group.x * 8u + column;
-      if (r < uniforms.rows && quad < uniforms.quads) {
-        y[r * uniforms.quads + quad] = Element4(gated(left_sums[0], right_sums[0], quad));
-      }
-    } else {
-      store_quad(left_sums[0], r, first_quad + column);
-      store_quad(right_sums[0], r, first_quad + column + COLUMN_QUADS / 2u);
-    }
+    store_quads(left_sums[0], right_sums[0], r, first_quad + column, group);
     shift(&left_sums, vec4f());
     shift(&right_sums, vec4f());
+  }
+}
+
+fn gated(value: vec4f, gate: vec4f, quad: u32) -> vec4f {
+  if ((uniforms.terms & 1u) == 0u) { return value * gelu4(gate); }
+  return (value + bias[quad]) * gelu4(gate + bias[uniforms.quads + quad]);
+}
+
+struct Part { tile: u32, begin: u32, end: u32 }
+
+fn part_of(group: vec3u, groups: vec3u) -> Part { return Part(group.y + group.z * groups.y, 0u, uniforms.inner_quads); }
+
+fn store_quads(left: vec4f, right: vec4f, row: u32, quad: u32, group: vec3u) {
+  if (GEGLU) {
+    let own = quad - group.x * 8u;
+    if (row < uniforms.rows && own < uniforms.quads) {
+      y[row * uniforms.quads + own] = Element4(gated(left, right, own));
+    }
+  } else {
+    store_quad(left, row, quad);
+    store_quad(right, row, quad + COLUMN_QUADS / 2u);
   }
 }
 
@@ -186,20 +209,6 @@ fn store_quad(sum: vec4f, row: u32, quad: u32) {
     y[row * uniforms.quads + quad] = Element4(epilogue(sum, row, quad, sample_of(row)));
   }
 }
-
-// Where four rows begin.
-struct Rows { begin: vec4u }
-
-fn find_rows(first: u32) -> Rows {
-  return Rows(min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(uniforms.rows - 1u)) * uniforms.inner_quads);
-}
-
-fn load_rows(rows: Rows, quad: u32) -> mat4x4f {
-  let at = rows.begin + quad;
-  return mat4x4f(vec4f(x[at.x]), vec4f(x[at.y]), vec4f(x[at.z]), vec4f(x[at.w]));
-}
-
-fn sample_of(row: u32) -> u32 { return 0u; }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
