@@ -6,14 +6,14 @@ import { type MemoryPlan, planModel } from "../../model/plan.ts";
 import { stageWords } from "../../model/stages.ts";
 import { openDevice } from "../device.ts";
 import { embeddedModel } from "../embedded-model.ts";
-import { openFile } from "../file-source.ts";
+import { openModelSource } from "../model-source.ts";
 import type { PlanOptions } from "../options.ts";
 import { writeStdout } from "../stdout.ts";
 
-/** @throws FileSystemError those of `openFile`; ModelFileError those of `openModel`; AdapterError those of `openDevice`; UsageError */
+/** @throws FileSystemError those of `openModelSource`; ModelFileError those of `openModel`; AdapterError those of `openDevice`; UsageError */
 export async function run(options: PlanOptions): Promise<void> {
-  const source = await openFile(options.model ?? embeddedModel);
-  const vae = options.vae === undefined ? undefined : await openFile(options.vae);
+  const source = await openModelSource(options.model ?? embeddedModel);
+  const vae = options.vae === undefined ? undefined : await openModelSource(options.vae);
   try {
     const { device, adapter, software, close } = await openDevice(options);
     const like: { tier: Tier; precision: Precision } = { tier: device.tier, precision: device.storage };
