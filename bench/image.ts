@@ -52,14 +52,13 @@ export async function benchImage(device: Device, runs: number, model?: string): 
   const [cold, ...later] = pictures as [Seconds, ...Seconds[]];
   const median = (key: keyof Seconds) => spread((later.length > 0 ? later : [cold]).map((seconds) => seconds[key])).median;
   const warm = { text: median("text"), denoise: median("denoise"), decode: median("decode"), total: median("total") };
-  const { replayMillis, replayedDispatches } = device.counters;
   const report = {
     load,
     cold,
     warm,
     stepsPerSecond: steps / warm.denoise,
     dispatchesPerStep: diffusion.dispatchesPerStep,
-    hostMicrosPerDispatch: (1000 * replayMillis) / replayedDispatches,
+    hostMicrosPerDispatch: device.submitter.hostMicrosPerDispatch,
     bindGroupsBuiltInReplay: built,
     gpuBytes: device.memory.peakBytes,
     plannedBytes: diffusion.plannedBytes,

@@ -68,7 +68,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   await step.ready();
   const { walls, processorMs } = await stepMillis(device, step, options.runs, log);
   await expectSound(model);
-  const { replayMillis, replayedDispatches } = device.counters;
+  const { hostMicrosPerDispatch } = device.submitter;
   const times = await dispatchMillis(device, step);
   const memory = { weightBytes: model.weightBytes, activationBytes: device.activationBytes, gpuBytes: device.memory.peakBytes };
   const costs = launchCosts(step.launches, model.weights, work);
@@ -86,7 +86,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   const report: StepReport = {
     ...memory,
     dispatches: step.launches.length,
-    hostMicrosPerDispatch: (1000 * replayMillis) / replayedDispatches,
+    hostMicrosPerDispatch,
     stepsPerSecond: 1000 / wall,
     profiledMs: times.reduce((sum, ms) => sum + ms, 0),
     ceiling,

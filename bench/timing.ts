@@ -18,13 +18,13 @@ export function spread(values: readonly number[]): Spread {
 /** Runs `work` once and gives its dispatches with their GPU times. Needs the feature timestamp-query. */
 export async function profile(device: Device, work: () => void): Promise<Timing[]> {
   device.flush();
-  device.profiler = new Profiler(device.gpu);
+  device.submitter.profiler = new Profiler(device.gpu);
   try {
     work();
     device.flush();
-    return await device.profiler.collect();
+    return await device.submitter.profiler.collect();
   } finally {
-    device.profiler = undefined;
+    device.submitter.profiler = undefined;
   }
 }
 

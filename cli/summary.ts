@@ -1,5 +1,4 @@
 /** @file What a run of txt2img says about itself at the end: one JSON object for programs, two lines for people. */
-import type { Device } from "../engine/index.ts";
 
 export interface MadePicture {
   /** Where it went; "-" for stdout. */
@@ -30,11 +29,6 @@ export interface Summary {
   readonly adapter: string;
   readonly tier: string;
   readonly precision: string;
-}
-
-/** Microseconds that the host spent encoding one replayed dispatch, on average. */
-export function hostMicrosPerDispatch({ counters }: Device): number {
-  return counters.replayedDispatches === 0 ? 0 : (1000 * counters.replayMillis) / counters.replayedDispatches;
 }
 
 /** Seeds that a JSON number can't hold exactly are strings; times have three decimals. */

@@ -5,76 +5,18 @@
 import { ActivationMemory } from "./activations.ts";
 import { Capture, type Recorded } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
-import { AdapterError, DeviceError, LimnError, ShapeError } from "./errors.ts";
+import { DeviceError, LimnError, ShapeError } from "./errors.ts";
 import { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
-import { type Allocation, BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
-import type { Profiler } from "./profiler.ts";
-import {
-  BindGroupCache,
-  bindingBytes,
-  bindingOf,
-  type Command,
-  copyCommand,
-  encodeCommands,
-  UniformArena,
-  uniformBytes,
-} from "./recorder.ts";
+import { BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
+import { BindGroupCache, bindingBytes, bindingOf, type Command, copyCommand, UniformArena, uniformBytes } from "./recorder.ts";
+import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
+import { allocationsIn, ScopeStack } from "./scopes.ts";
 import type { Grid } from "./shape.ts";
+import { type DeviceCounters, Submitter } from "./submitter.ts";
 import { elementCount, Tensor } from "./tensor.ts";
-import {
-  detectTier,
-  expectTier,
-  isSoftware,
-  type MatrixConfig,
-  matrixConfigOf,
-  matrixFeature,
-  type Precision,
-  storageFor,
-  type Tier,
-} from "./tier.ts";
-
-export interface DeviceOptions {
-  /** Use this adapter; else the GPU object's high-performance one. */
-  readonly adapter?: GPUAdapter;
-  /** Force a tier; it must be one that the adapter can run. */
-  readonly tier?: Tier | undefined;
-  readonly precision?: Precision | undefined;
-  /** Features to do without, to test the paths of lesser adapters. */
-  readonly withhold?: readonly string[];
-  /** Lower limits than the adapter's, to test the same. */
-  readonly limits?: Readonly<Record<string, number>>;
-  /** Seconds without a sign of life after which the GPU counts as hung; default 30, on software adapters 600 or more. */
-  readonly patience?: number | undefined;
-}
-
-/** Features that limn uses where they are there, each with its reason. */
-const wantedFeatures = [
-  "shader-f16", // storage at half the bandwidth
-  "subgroups", // broadcasts without shared memory
-  "timestamp-query", // the profiler
-  matrixFeature, // tensor cores
-] as const;
-
-/** Limits that limn wants as high as the adapter goes, each with its reason. */
-const wantedLimits = [
-  "maxBufferSize", // weights and VAE maps
-  "maxStorageBufferBindingSize", // fewer row bands
-  "maxComputeWorkgroupStorageSize", // larger tiles
-  "maxComputeInvocationsPerWorkgroup", // larger workgroups
-  "maxComputeWorkgroupSizeX",
-  "maxStorageBuffersPerShaderStage", // kernels with optional operands
-] as const;
-
-/** Work done so far; the host's share of a step is read from differences of these. */
-export interface DeviceCounters {
-  dispatches: number;
-  submits: number;
-  /** Milliseconds spent encoding replays (submit excluded), and the dispatches they held. */
-  replayMillis: number;
-  replayedDispatches: number;
-}
+import { isSoftware, type MatrixConfig, matrixConfigOf, matrixFeature, type Tier } from "./tier.ts";
 
 export class Device {
   readonly gpu: GPUDevice;
@@ -87,9 +29,7 @@ export class Device {
   readonly subgroupSize: number;
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
-  readonly counters: DeviceCounters = { dispatches: 0, submits: 0, replayMillis: 0, replayedDispatches: 0 };
-  /** Set to time every dispatch; see profiler.ts. */
-  profiler: Profiler | undefined;
+  readonly submitter: Submitter;
   /** Called with every module's output while a trace is on: a tap. */
   observer: ((name: string, output: Tensor) => void) | undefined;
 
@@ -99,14 +39,14 @@ export class Device {
   readonly #activations: ActivationMemory;
   readonly #captures = new Set<Capture<unknown>>();
   #recording: Recorded[] | undefined;
-  readonly #scopes: Allocation[][] = [];
+  readonly #scopes = new ScopeStack();
   #pending: Command[] = [];
   readonly #uniforms: UniformArena;
   /** Stands in for optional buffers that a launch leaves out. */
   readonly #placeholder: Tensor;
   readonly #failures: FailureWatch;
 
-  private constructor(gpu: GPUDevice, info: GPUAdapterInfo, tier: Tier, storage: "f32" | "f16", patience?: number) {
+  private constructor({ gpu, info, tier, storage }: RequestedDevice, patience?: number) {
     this.gpu = gpu;
     this.info = info;
     this.features = new Set(gpu.features as ReadonlySet<string>);
@@ -117,6 +57,7 @@ export class Device {
     this.#failures = new FailureWatch(gpu, { software: isSoftware(info), patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
     this.bindGroups = new BindGroupCache(gpu);
+    this.submitter = new Submitter(gpu);
     this.#buffers = new BufferFactory(gpu, {
       destroyed: (buffer) => this.bindGroups.forget(buffer),
       makeRoom: () => this.trim(),
@@ -131,32 +72,11 @@ export class Device {
 
   /** Asks `gpu` for an adapter and a device with what limn can use of it. */
   static async create(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
-    const adapter = options.adapter ?? (await gpu.requestAdapter({ powerPreference: "high-performance" }));
-    if (!adapter)
-      throw new AdapterError("NO_ADAPTER", "no WebGPU adapter was found", {
-        hint: "run `limn doctor` for the command that installs a driver here",
-      });
-    const withheld = new Set(options.withhold ?? []);
-    const features = wantedFeatures.filter((feature) => adapter.features.has(feature) && !withheld.has(feature));
-    const offered = new Set<string>(features);
-    const tier = options.tier ?? detectTier({ features: offered, info: adapter.info });
-    expectTier(tier, offered);
-    const storage = storageFor(options.precision ?? "auto", tier, offered.has("shader-f16"));
-    const requiredLimits: Record<string, number> = {};
-    for (const name of wantedLimits)
-      requiredLimits[name] = Math.min(adapter.limits[name], options.limits?.[name] ?? Number.POSITIVE_INFINITY);
-    const descriptor = { requiredFeatures: features as GPUFeatureName[], requiredLimits };
-    const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
-      throw new AdapterError(
-        "NO_DEVICE",
-        `the adapter gave no device: ${cause instanceof Error ? cause.message : String(cause)}`,
-        {
-          hint: "another program may have used it up or its driver may be updating: run again, or try `limn doctor`",
-          cause,
-        },
-      );
-    });
-    return new Device(device, adapter.info, tier, storage, options.patience);
+    return new Device(await requestDevice(gpu, options), options.patience);
+  }
+
+  get counters(): DeviceCounters {
+    return this.submitter.counters;
   }
 
   get limits(): GPUSupportedLimits {
@@ -188,7 +108,7 @@ export class Device {
   empty(shape: readonly number[], dtype: DType = this.storage, label = "tensor"): Tensor {
     const bytes = Math.max(16, elementCount(shape) * bytesPerElement[dtype]);
     const allocation = (this.#recording ? this.#activations : this.#pool).take(bytes, label);
-    this.#scopes.at(-1)?.push(allocation);
+    this.#scopes.add(allocation);
     return new Tensor(this, allocation, [...shape], dtype);
   }
 
@@ -217,48 +137,26 @@ export class Device {
 
   /** Runs `fn` and frees every tensor made inside, except those it returns (a tensor, or an array or record of them). */
   scope<T>(fn: () => T): T {
-    const made: Allocation[] = [];
-    this.#scopes.push(made);
-    let result: T | undefined;
-    try {
-      result = fn();
-      if (result instanceof Promise)
-        throw new LimnError("ASYNC_SCOPE", "scope: its function must be synchronous, as operations only record");
-      return result;
-    } finally {
-      this.#scopes.pop();
-      const kept = allocationsIn(result);
-      const parent = this.#scopes.at(-1);
-      for (const allocation of made) {
-        if (kept.has(allocation)) parent?.push(allocation);
-        else allocation.release();
-      }
-    }
+    return this.#scopes.run(fn);
   }
 
   /** Records what `fn` launches without running it. See capture.ts. */
   capture<T>(fn: () => T): Capture<T> {
     if (this.#recording) throw new LimnError("NESTED_CAPTURE", "capture: one is being recorded already");
     const recorded: Recorded[] = [];
-    const made: Allocation[] = [];
     this.#recording = recorded;
-    this.#scopes.push(made);
-    let result: T | undefined;
-    try {
-      result = fn();
-    } catch (error) {
-      this.#activations.drop(made);
-      throw error;
-    } finally {
-      this.#recording = undefined;
-      this.#scopes.pop();
-      const returned = allocationsIn(result);
-      for (const allocation of made) if (!returned.has(allocation)) allocation.release();
+    const outcome = this.#scopes.collect(fn);
+    this.#recording = undefined;
+    if ("error" in outcome) {
+      this.#activations.drop(outcome.made);
+      for (const allocation of outcome.made) allocation.release();
+      throw outcome.error;
     }
-    const returned = allocationsIn(result);
-    const kept = made.filter((allocation) => returned.has(allocation));
+    const returned = allocationsIn(outcome.result);
+    const kept = outcome.made.filter((allocation) => returned.has(allocation));
+    for (const allocation of outcome.made) if (!returned.has(allocation)) allocation.release();
     this.#activations.keep(kept);
-    const capture = new Capture(this, result, recorded, kept, () => {
+    const capture = new Capture(this, outcome.result, recorded, kept, () => {
       this.#captures.delete(capture);
       if (this.#captures.size === 0) this.#activations.clear();
     });
@@ -269,19 +167,14 @@ export class Device {
   /** Runs `fn`, which makes things that live on; if it throws, every tensor and capture that it made is given back. */
   allOrNothing<T>(fn: () => T): T {
     const captures = new Set(this.#captures);
-    const made: Allocation[] = [];
-    this.#scopes.push(made);
-    try {
-      const result = fn();
-      this.#scopes.pop();
-      this.#scopes.at(-1)?.push(...made);
-      return result;
-    } catch (error) {
-      this.#scopes.pop();
+    const outcome = this.#scopes.collect(fn);
+    if ("error" in outcome) {
       for (const capture of this.#captures) if (!captures.has(capture)) capture.dispose();
-      for (const allocation of made) allocation.release();
-      throw error;
+      for (const allocation of outcome.made) allocation.release();
+      throw outcome.error;
     }
+    for (const allocation of outcome.made) this.#scopes.add(allocation);
+    return outcome.result;
   }
 
   /** Bytes that captured work needs for its activations, all captures together. */
@@ -442,28 +335,6 @@ export class Device {
 
   #submit(commands: readonly Command[], replay = false): void {
     this.check();
-    this.counters.submits++;
-    if (this.profiler) {
-      this.profiler.run(commands);
-      return;
-    }
-    const start = performance.now();
-    const encoder = this.gpu.createCommandEncoder();
-    encodeCommands(encoder, commands);
-    const buffer = encoder.finish();
-    if (replay) {
-      this.counters.replayMillis += performance.now() - start;
-      this.counters.replayedDispatches += commands.length;
-    }
-    this.gpu.queue.submit([buffer]);
+    this.submitter.submit(commands, replay);
   }
-}
-
-/** The memory behind every tensor in a result: a tensor, or arrays and plain records of them. */
-function allocationsIn(value: unknown, found = new Set<Allocation>()): Set<Allocation> {
-  if (value instanceof Tensor) found.add(value.allocation);
-  else if (Array.isArray(value)) for (const item of value) allocationsIn(item, found);
-  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype)
-    for (const item of Object.values(value)) allocationsIn(item, found);
-  return found;
 }

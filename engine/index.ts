@@ -1,5 +1,5 @@
 export { Capture } from "./capture.ts";
-export { Device, type DeviceCounters, type DeviceOptions } from "./device.ts";
+export { Device } from "./device.ts";
 export { bytesPerElement, type DType, f16ToF32, f32ToF16, fromF16Bits, toF16Bits } from "./dtype.ts";
 export * from "./errors.ts";
 export {
@@ -15,6 +15,8 @@ export {
 export type { MemoryCounters } from "./pool.ts";
 export { writeModule } from "./preamble.ts";
 export { Profiler, type Timing } from "./profiler.ts";
+export type { DeviceOptions } from "./request.ts";
 export { describe, expectSameShape, expectShape, foldGroups, type Grid, perElement } from "./shape.ts";
+export type { DeviceCounters } from "./submitter.ts";
 export { elementCount, Tensor } from "./tensor.ts";
 export { detectTier, type MatrixConfig, matrixConfigOf, matrixFeature, type Precision, type Tier, tiers } from "./tier.ts";

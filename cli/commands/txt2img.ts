@@ -19,7 +19,7 @@ import { type Place, preparePlaces } from "../places.ts";
 import { encodePng } from "../png/png.ts";
 import { Progress } from "../progress.ts";
 import { writeStdout } from "../stdout.ts";
-import { hostMicrosPerDispatch, type MadePicture, type Seconds, type Summary, summaryJson, summaryText } from "../summary.ts";
+import { type MadePicture, type Seconds, type Summary, summaryJson, summaryText } from "../summary.ts";
 import { packageVersion } from "../version.ts";
 
 const embeddedModel = fileURLToPath(new URL("../../../checkpoints/limn-emoji.safetensors", import.meta.url));
@@ -119,7 +119,7 @@ async function makePictures(job: Job): Promise<Summary> {
       seconds,
       stepsPerSecond: steps / seconds.denoise,
       dispatchesPerStep: diffusion.dispatchesPerStep,
-      hostMicrosPerDispatch: hostMicrosPerDispatch(device),
+      hostMicrosPerDispatch: device.submitter.hostMicrosPerDispatch,
       bindGroupsBuiltInReplay: builtInReplay,
       gpuBytes: device.memory.peakBytes,
       plannedBytes: diffusion.plannedBytes,

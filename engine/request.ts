@@ -1,0 +1,69 @@
+/** @file Asking an adapter for a device with what limn can use of it: features, limits, tier and storage. */
+import { AdapterError } from "./errors.ts";
+import { detectTier, expectTier, matrixFeature, type Precision, storageFor, type Tier } from "./tier.ts";
+
+export interface DeviceOptions {
+  /** Use this adapter; else the GPU object's high-performance one. */
+  readonly adapter?: GPUAdapter;
+  /** Force a tier; it must be one that the adapter can run. */
+  readonly tier?: Tier | undefined;
+  readonly precision?: Precision | undefined;
+  /** Features to do without, to test the paths of lesser adapters. */
+  readonly withhold?: readonly string[];
+  /** Lower limits than the adapter's, to test the same. */
+  readonly limits?: Readonly<Record<string, number>>;
+  /** Seconds without a sign of life after which the GPU counts as hung; default 30, on software adapters 600 or more. */
+  readonly patience?: number | undefined;
+}
+
+/** Features that limn uses where they are there, each with its reason. */
+const wantedFeatures = [
+  "shader-f16", // storage at half the bandwidth
+  "subgroups", // broadcasts without shared memory
+  "timestamp-query", // the profiler
+  matrixFeature, // tensor cores
+] as const;
+
+/** Limits that limn wants as high as the adapter goes, each with its reason. */
+const wantedLimits = [
+  "maxBufferSize", // weights and VAE maps
+  "maxStorageBufferBindingSize", // fewer row bands
+  "maxComputeWorkgroupStorageSize", // larger tiles
+  "maxComputeInvocationsPerWorkgroup", // larger workgroups
+  "maxComputeWorkgroupSizeX",
+  "maxStorageBuffersPerShaderStage", // kernels with optional operands
+] as const;
+
+/** A device as the driver gives it, and what was decided about it. */
+export interface RequestedDevice {
+  readonly gpu: GPUDevice;
+  readonly info: GPUAdapterInfo;
+  readonly tier: Tier;
+  readonly storage: "f32" | "f16";
+}
+
+/** @throws AdapterError NO_ADAPTER, NO_DEVICE, TIER_UNSUPPORTED, F16_UNSUPPORTED */
+export async function requestDevice(gpu: GPU, options: DeviceOptions): Promise<RequestedDevice> {
+  const adapter = options.adapter ?? (await gpu.requestAdapter({ powerPreference: "high-performance" }));
+  if (!adapter)
+    throw new AdapterError("NO_ADAPTER", "no WebGPU adapter was found", {
+      hint: "run `limn doctor` for the command that installs a driver here",
+    });
+  const withheld = new Set(options.withhold ?? []);
+  const features = wantedFeatures.filter((feature) => adapter.features.has(feature) && !withheld.has(feature));
+  const offered = new Set<string>(features);
+  const tier = options.tier ?? detectTier({ features: offered, info: adapter.info });
+  expectTier(tier, offered);
+  const storage = storageFor(options.precision ?? "auto", tier, offered.has("shader-f16"));
+  const requiredLimits: Record<string, number> = {};
+  for (const name of wantedLimits)
+    requiredLimits[name] = Math.min(adapter.limits[name], options.limits?.[name] ?? Number.POSITIVE_INFINITY);
+  const descriptor = { requiredFeatures: features as GPUFeatureName[], requiredLimits };
+  const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
+    throw new AdapterError("NO_DEVICE", `the adapter gave no device: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      hint: "another program may have used it up or its driver may be updating: run again, or try `limn doctor`",
+      cause,
+    });
+  });
+  return { gpu: device, info: adapter.info, tier, storage };
+}

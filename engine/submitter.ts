@@ -1,0 +1,50 @@
+/** @file The last step of work on the host: commands encoded into a buffer and given to the queue, and what that cost. */
+import type { Profiler } from "./profiler.ts";
+import { type Command, encodeCommands } from "./recorder.ts";
+
+/** Work done so far; the host's share of a step is read from differences of these. */
+export interface DeviceCounters {
+  dispatches: number;
+  submits: number;
+  /** Microseconds a dispatch that each of the last replays took to encode (submit excluded), newest last. */
+  readonly replayMicros: number[];
+}
+
+/** Replays remembered: a picture's worth of steps. */
+const remembered = 64;
+
+export class Submitter {
+  readonly counters: DeviceCounters = { dispatches: 0, submits: 0, replayMicros: [] };
+  /** Set to time every dispatch; see profiler.ts. */
+  profiler: Profiler | undefined;
+  readonly #gpu: GPUDevice;
+
+  constructor(gpu: GPUDevice) {
+    this.#gpu = gpu;
+  }
+
+  submit(commands: readonly Command[], replay = false): void {
+    this.counters.submits++;
+    if (this.profiler) {
+      this.profiler.run(commands);
+      return;
+    }
+    const start = performance.now();
+    const encoder = this.#gpu.createCommandEncoder();
+    encodeCommands(encoder, commands);
+    const buffer = encoder.finish();
+    if (replay) this.#remember((1000 * (performance.now() - start)) / commands.length);
+    this.#gpu.queue.submit([buffer]);
+  }
+
+  /** Median of the last replays: what encoding a dispatch costs the host, in microseconds. 0 before the first. */
+  get hostMicrosPerDispatch(): number {
+    const sorted = [...this.counters.replayMicros].sort((a, b) => a - b);
+    return sorted[sorted.length >> 1] ?? 0;
+  }
+
+  #remember(micros: number): void {
+    this.counters.replayMicros.push(micros);
+    if (this.counters.replayMicros.length > remembered) this.counters.replayMicros.shift();
+  }
+}
