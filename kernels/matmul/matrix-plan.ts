@@ -67,7 +67,7 @@ export function matrixPlans(device: Device, { rows, inner, columns }: MatrixProb
     if (invocations > maxComputeInvocationsPerWorkgroup || down > maxComputeWorkgroupsPerDimension) return [];
     const steps = Math.ceil(inner / tunables.DEPTH);
     const most = Math.max(1, Math.floor((steps * tunables.DEPTH) / leastSlice));
-    const slices = [1, 2, 4, 8, 16].filter((count) => count <= most);
+    const slices = down * across < concurrent ? [1, 2, 4, 8, 16].filter((count) => count <= most) : [1];
     return slices.map((count) => {
       const slice = Math.ceil(steps / count);
       return { tunables, ...tile, down, across, steps, slice, slices: Math.ceil(steps / slice) };

@@ -173,7 +173,7 @@ export function slicedTile(device: Device, rows: number, columns: number, inner:
   const tile = { rows: 64, columns: 64 };
   const [down, across] = [Math.ceil(rows / tile.rows), Math.ceil(columns / tile.columns)];
   const wanted = Math.min(Math.floor(enough.workgroups / (down * across)), Math.floor(inner / enough.inner), 16);
-  if (device.tier === "software" || wanted < 3) return undefined;
+  if (device.tier === "software" || wanted < 4) return undefined;
   const sliceQuads = Math.ceil(inner / wanted / 16) * 4;
   return { ...tile, down, across, sliceQuads, slices: Math.ceil(inner / 4 / sliceQuads) };
 }

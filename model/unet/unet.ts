@@ -73,7 +73,7 @@ export class UNet {
   forward(x: Tensor, time: Tensor, conditioning: Conditioning, vector?: Tensor): Tensor {
     return x.device.scope(() => {
       const keyValues = new Map(this.#transformers().map((module, i) => [module, conditioning[i]!]));
-      const projected = this.timeColumns.forward(silu(this.#embed(time, vector))); // [N, sum of the blocks' channels]
+      const projected = this.timeColumns.forward(this.#embed(time, vector)); // [N, sum of the blocks' channels]
       const skips: Tensor[] = [];
       let h = x;
       for (const block of this.inputBlocks) {
@@ -89,12 +89,15 @@ export class UNet {
     });
   }
 
+  /** silu(time_embed(time) + label_emb(vector)); one kernel less where nobody looks at the sum itself. */
   #embed(time: Tensor, vector: Tensor | undefined): Tensor {
     const [first, second] = this.timeEmbed;
+    if (!time.device.observer && !this.labelEmbed)
+      return second.forward(first.forward(time, { activation: "silu" }), { activation: "silu" });
     const emb = tap(`${this.path}.time_embed`, second.forward(first.forward(time, { activation: "silu" })));
-    if (!this.labelEmbed || !vector) return emb;
+    if (!this.labelEmbed || !vector) return silu(emb);
     const [label1, label2] = this.labelEmbed;
-    return add(emb, tap(`${this.path}.label_emb`, label2.forward(label1.forward(vector, { activation: "silu" }))));
+    return silu(add(emb, tap(`${this.path}.label_emb`, label2.forward(label1.forward(vector, { activation: "silu" })))));
   }
 
   #run(block: Block, x: Tensor, time: Tensor, keyValues: ReadonlyMap<SpatialTransformer, readonly Tensor[]>): Tensor {
