@@ -1,0 +1,72 @@
+/** @file How much of a schedule a run from a picture takes. */
+import { describe, expect, it } from "vitest";
+import { NoiseSchedule, planSampling } from "../../model/sampling/index.ts";
+import { shareOf } from "../../model/sampling/strength.ts";
+
+const noise = new NoiseSchedule();
+
+describe("shareOf", () => {
+  it.each([
+    // A1111's own example: 20 steps at 0.75 make 16 calls.
+    [20, 0.75, 16, 15],
+    [20, 0.9995, 20, 19],
+    [20, 0.01, 1, 1],
+    [1, 0.5, 1, 1],
+  ])("%i steps at %d: the last %i, or %i with timesteps", (steps, strength, sigmaSteps, timestepSteps) => {
+    expect(shareOf({ steps, strength }, noise)).toEqual({ steps, sigmaSteps, timestepSteps, noisedBefore: 0 });
+  });
+
+  it("0 runs nothing, 1 and no strength are txt2img", () => {
+    expect(shareOf({ steps: 20, strength: 0 }, noise)).toMatchObject({ sigmaSteps: 0, timestepSteps: 0 });
+    expect(shareOf({ steps: 20, strength: 1 }, noise)).toBeUndefined();
+    expect(shareOf({ steps: 20 }, noise)).toBeUndefined();
+  });
+
+  it("exact: all steps, of a longer schedule that has no more steps than timesteps", () => {
+    expect(shareOf({ steps: 20, strength: 0.75, stepRule: "exact" }, noise)).toMatchObject({ steps: 26, sigmaSteps: 20 });
+    expect(shareOf({ steps: 50, strength: 0.01, stepRule: "exact" }, noise)).toMatchObject({ steps: 1000, sigmaSteps: 50 });
+  });
+
+  it("other programs, to the letter", () => {
+    const at = (strength: number, compat: "a1111" | "diffusers" | "comfy") => shareOf({ steps: 20, strength, compat }, noise);
+    expect(at(1, "a1111")).toMatchObject({ sigmaSteps: 20, timestepSteps: 18, noisedBefore: 1 });
+    expect(at(0, "a1111")).toMatchObject({ sigmaSteps: 1, timestepSteps: 0 });
+    expect(at(0.75, "diffusers")).toMatchObject({ steps: 20, sigmaSteps: 15, timestepSteps: 15 });
+    expect(at(0.6, "comfy")).toMatchObject({ steps: 33, sigmaSteps: 20 });
+  });
+});
+
+describe("plans", () => {
+  it("k-space: the tail of the whole schedule, the latent under its first noise", () => {
+    const whole = planSampling(noise, { steps: 20, sampler: "euler" });
+    const part = planSampling(noise, { steps: 20, sampler: "euler", strength: 0.75 });
+    expect(part.sigmas).toEqual(whole.sigmas.slice(-17));
+    expect([part.yields, part.initialLatentScale, part.initialNoiseScale]).toEqual([16, 1, part.sigmas[0]]);
+    expect([whole.initialLatentScale, whole.initialNoiseScale]).toEqual([0, whole.sigmas[0]]);
+  });
+
+  it("VP space: variance-preserving from the first transition's alphaBar", () => {
+    const part = planSampling(noise, { steps: 20, sampler: "ddim", strength: 0.5 });
+    const alphaBar = 1 / (part.sigmas[0]! ** 2 + 1);
+    expect(part.yields).toBe(10);
+    expect(part.initialLatentScale).toBeCloseTo(Math.sqrt(alphaBar), 12);
+    expect(part.initialNoiseScale).toBeCloseTo(Math.sqrt(1 - alphaBar), 12);
+  });
+
+  it("the Brownian path is that of the whole schedule", () => {
+    const whole = planSampling(noise, { steps: 20, sampler: "dpmpp_2m_sde" });
+    expect(planSampling(noise, { steps: 20, sampler: "dpmpp_2m_sde", strength: 0.3 }).brownian).toEqual(whole.brownian);
+  });
+
+  it("no step: the latent comes back", async () => {
+    for (const sampler of ["euler", "ddim", "dpm_adaptive"]) {
+      const plan = planSampling(noise, { steps: 20, sampler, strength: 0 });
+      expect([plan.yields, plan.initialLatentScale, plan.initialNoiseScale]).toEqual([0, 1, 0]);
+      const x = { it: "is handed on" } as never;
+      expect(await plan.run({ x, denoiser: undefined as never, noise: undefined as never }).next()).toEqual({
+        done: true,
+        value: x,
+      });
+    }
+  });
+});
