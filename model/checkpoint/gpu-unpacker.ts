@@ -3,6 +3,7 @@ import type { Device, Tensor } from "../../engine/index.ts";
 import { unpackWeight } from "../../kernels/index.ts";
 import { bytesOf } from "./dtypes.ts";
 import { maxRead, type Piece, type Read, type Target } from "./load-plan.ts";
+import { queueWrite } from "./queue-write.ts";
 
 /** Below this a launch costs more than the CPU needs for it all. */
 const leastElements = 16_384;
@@ -72,7 +73,7 @@ export class GpuUnpacker {
     const { queue } = this.#device.gpu;
     const { buffer, offset } = staging;
     const whole = bytes.length - (bytes.length % 4);
-    if (whole > 0) queue.writeBuffer(buffer.gpu, offset, bytes as Uint8Array<ArrayBuffer>, 0, whole);
+    queueWrite(queue, buffer.gpu, offset, bytes.buffer as ArrayBuffer, bytes.byteOffset, whole);
     if (whole === bytes.length) return;
     const rest = new Uint8Array(4);
     rest.set(bytes.subarray(whole));

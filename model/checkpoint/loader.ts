@@ -10,6 +10,7 @@ import { halfBits } from "./numbers.ts";
 import { type Bits, convert, elementsOf, largestMagnitude, scatter } from "./permute.ts";
 import { scatterHalves, suitsHalves } from "./permute-halves.ts";
 import { printable } from "./printable.ts";
+import { queueWrite } from "./queue-write.ts";
 
 export interface LoadProgress {
   /** Bytes of the file read so far, and to read. */
@@ -36,7 +37,8 @@ const infinityBits = 0x7f800000;
 const largestHalf = 0x477fe000;
 /** Bytes given to the queue before waiting for it, so that its staging memory stays small. */
 const maxInFlight = 64 * 1024 * 1024;
-const maxWrite = 16 * 1024 * 1024;
+/** Bytes read at a time to find an element. */
+const maxSearch = 16 * 1024 * 1024;
 
 /** Fills the targets' tensors. @throws ModelFileError CHECKPOINT_NONFINITE */
 export async function loadTargets(
@@ -157,11 +159,8 @@ class Loader implements LoadResult {
   #write(target: Target, permuted: Bits): void {
     if (this.#largest === 0 && target.isMatrix) this.allZero.push(target);
     const bytes = permuted.byteLength;
-    for (let at = 0; at < bytes; at += maxWrite) {
-      const size = Math.min(maxWrite, bytes - at);
-      const { buffer, offset } = target.tensor;
-      this.#device.gpu.queue.writeBuffer(buffer.gpu, offset + at, this.#permuted, at, size);
-    }
+    const { buffer, offset } = target.tensor;
+    queueWrite(this.#device.gpu.queue, buffer.gpu, offset, this.#permuted, 0, bytes);
     this.#inFlight += bytes;
   }
 
@@ -190,8 +189,8 @@ class Loader implements LoadResult {
   async #findNonfinite({ parts }: Target): Promise<void> {
     for (const part of parts) {
       const { begin, end } = part.entry;
-      for (let at = begin; at < end; at += maxWrite) {
-        const source = elementsOf(await this.#source.read(at, Math.min(end, at + maxWrite)), part.dtype);
+      for (let at = begin; at < end; at += maxSearch) {
+        const source = elementsOf(await this.#source.read(at, Math.min(end, at + maxSearch)), part.dtype);
         if (largestMagnitude(source, part.dtype, part.scale) < infinityBits) continue;
         this.#refuse(part, source, (at - begin) / source.BYTES_PER_ELEMENT);
       }
