@@ -50,6 +50,7 @@ export interface DecodedPng extends Picture {
 export function decodePng(bytes: Buffer): DecodedPng {
   const chunks = readChunks(bytes);
   checkHeader(chunks[0]!);
+  checkPalette(chunks);
   checkPixels(chunks);
   // Only what the pixels need: colour profiles and texts may inflate to anything.
   const needed = chunks.filter(({ type }) => ["IHDR", "PLTE", "tRNS", "IDAT", "IEND"].includes(type));
@@ -117,6 +118,21 @@ function checkHeader(chunk: Chunk): void {
       },
     );
   }
+}
+
+/** pngjs takes a palette of any length. */
+function checkPalette(chunks: readonly Chunk[]): void {
+  const palette = chunks.find(({ type }) => type === "PLTE");
+  const entries = (palette?.data.length ?? 0) / 3;
+  if (chunks[0]!.data[9] !== 3 || (Number.isInteger(entries) && entries >= 1 && entries <= 256)) return;
+  throw new ImageError(
+    "PNG_FORMAT",
+    `PNG: the palette (PLTE) has ${palette?.data.length ?? 0} bytes, not 3 for each of 1 to 256 colours`,
+    {
+      hint: "save it as an ordinary 8-bit PNG",
+      context: { offset: palette?.offset },
+    },
+  );
 }
 
 /** Inflates the pixel data once with a hard limit: a file of 200 bytes may claim to hold gigabytes. */
