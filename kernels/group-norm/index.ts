@@ -56,7 +56,7 @@ function isSmall(x: Tensor, { pixels, channels, groups }: Sizes): boolean {
   const width = channels / groups;
   return (
     width % 4 === 0 &&
-    pixels * width <= (x.device.tier === "software" ? 1024 : 65536) &&
+    pixels * width <= (x.device.tier === "software" ? 4096 : 65536) &&
     x.bytes <= x.device.limits.maxStorageBufferBindingSize
   );
 }

@@ -38,7 +38,7 @@ function tiled(x: Tensor, weight: Tensor, options: MatmulOptions, product: Produ
   const { bias, residual, activation = "none" } = options;
   const y = output(x, columns);
   const sliced = slicedTile(x.device, rows, columns, inner);
-  if (sliced && Math.max(x.bytes, y.bytes) <= x.device.limits.maxStorageBufferBindingSize) {
+  if (sliced && inOneBand(x, product)) {
     x.device.scope(() => {
       const slabs = emptySlabs(x.device, sliced);
       const uniforms = { rows, quads: columns / 4, inner_quads: inner / 4, ...slabUniforms(sliced) };
@@ -78,7 +78,7 @@ export function matrix(
   weight: Tensor,
   options: MatmulOptions,
   product: Product,
-  plan: MatrixPlan | undefined = matrixPlan(x.device, product, x.bytes <= x.device.limits.maxStorageBufferBindingSize),
+  plan: MatrixPlan | undefined = matrixPlan(x.device, product, inOneBand(x, product)),
 ): Tensor {
   if (!plan || !matrixFits(x, weight, options, product)) return refuseMatrix(x, weight, product);
   const { rows, inner, columns } = product;
@@ -140,6 +140,11 @@ function refuseMatrix(x: Tensor, weight: Tensor, { inner, columns }: Product): n
       `${weight.dtype} [${inner}, ${columns}]`,
     { hint: "use the tiled rung" },
   );
+}
+
+/** Whether x and y are small enough for one launch. */
+function inOneBand(x: Tensor, { inner, columns }: Product): boolean {
+  return x.bytes * Math.max(1, columns / inner) <= x.device.limits.maxStorageBufferBindingSize;
 }
 
 function output(x: Tensor, columns: number): Tensor {
