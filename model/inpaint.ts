@@ -80,8 +80,11 @@ export function prepareInpaint(image: Raster, options: InpaintOptions, size: Siz
   const hard = binary(fitTo(greyOf(options.mask), image, "stretch"));
   const wanted = options.invert === true ? inverted(hard) : hard;
   if (wanted.data.every((value) => value === 0)) warnings.push("the mask is empty: nothing is painted");
-  const region = options.onlyMasked ? maskedRegion(gaussianBlur(wanted, blur), padding) : undefined;
-  if (region) return onlyRegion(image, gaussianBlur(wanted, blur), grownTo(region, size, image), size, fill, warnings);
+  if (options.onlyMasked) {
+    const soft = gaussianBlur(wanted, blur);
+    const region = maskedRegion(soft, padding);
+    if (region) return onlyRegion(image, soft, grownTo(region, size, image), size, fill, warnings);
+  }
 
   const base = fitTo(image, size, mode);
   const mask = gaussianBlur(binary(fitTo(wanted, size, mode)), blur);

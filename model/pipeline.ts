@@ -7,11 +7,12 @@ import { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { type GeneratedImage, type GenerateOptions, type GenerateStep, type Settings, settingsOf } from "./generation.ts";
-import { type Raster, rgbOf } from "./image/index.ts";
+import { rgbOf } from "./image/index.ts";
 import { prepareInit } from "./img2img.ts";
 import type { Prepared } from "./inpaint.ts";
 import { InpaintDenoiser } from "./inpaint-denoiser.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
+import { opaque, toNCHW, toNHWC } from "./planes.ts";
 import { LatentNoise, NoiseSchedule, planSampling, type Sampling, type SamplingPlan } from "./sampling/index.ts";
 import { sizeVector } from "./size-vector.ts";
 import { type Modules, promptCopies, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
@@ -348,13 +349,6 @@ function finished(pixels: Uint8Array, { width, height }: Settings, prepared: Pre
   return { width: picture.width, height: picture.height, pixels: opaque(picture) };
 }
 
-/** RGB -> RGBA bytes. */
-function opaque({ width, height, data }: Raster): Uint8Array {
-  const rgba = new Uint8Array(4 * width * height).fill(255);
-  for (let p = 0; p < width * height; p++) rgba.set(data.subarray(3 * p, 3 * p + 3), 4 * p);
-  return rgba;
-}
-
 /** Seconds since the last call. */
 function stopwatch(): () => number {
   let last = performance.now();
@@ -364,18 +358,4 @@ function stopwatch(): () => number {
     last = now;
     return seconds;
   };
-}
-
-/** [1, 4, H, W] -> [1, H, W, 4] */
-export function toNHWC(planes: Float32Array, height: number, width: number): Float32Array {
-  const pixels = height * width;
-  const channels = planes.length / pixels;
-  return Float32Array.from({ length: planes.length }, (_, i) => planes[(i % channels) * pixels + Math.floor(i / channels)]!);
-}
-
-/** [1, H, W, 4] -> [1, 4, H, W] */
-export function toNCHW(values: Float32Array, height: number, width: number): Float32Array {
-  const pixels = height * width;
-  const channels = values.length / pixels;
-  return Float32Array.from({ length: values.length }, (_, i) => values[(i % pixels) * channels + Math.floor(i / pixels)]!);
 }
