@@ -26,8 +26,10 @@ const mostImageGuidance = 100;
 const keptArea = 2;
 const leastSide = 64;
 
-/** @throws UsageError INVALID_STRENGTH, INVALID_IMAGE_GUIDANCE, INVALID_MASK_BLUR, INVALID_PADDING */
-export function checkInit({ strength = 0, imageGuidance = 0, inpaint }: InitOptions): void {
+/** @throws UsageError INVALID_INIT, INVALID_STRENGTH, INVALID_IMAGE_GUIDANCE, INVALID_MASK_BLUR, INVALID_PADDING */
+export function checkInit({ image, strength = 0, imageGuidance = 0, inpaint }: InitOptions): void {
+  checkRaster("image", image, [3, 4]);
+  if (inpaint) checkRaster("mask", inpaint.mask, [1, 3, 4]);
   if (!(strength >= 0 && strength <= 1))
     throw new UsageError("INVALID_STRENGTH", `strength: ${strength} is not within 0 and 1`, {
       hint: "0 keeps the picture, 1 replaces it",
@@ -39,6 +41,19 @@ export function checkInit({ strength = 0, imageGuidance = 0, inpaint }: InitOpti
       context: { imageGuidance },
     });
   if (inpaint) checkInpaint(inpaint);
+}
+
+function checkRaster(name: string, { width, height, channels, data }: Raster, allowed: readonly number[]): void {
+  const whole = [width, height].every((side) => Number.isInteger(side) && side > 0);
+  if (whole && allowed.includes(channels) && data.length === width * height * channels) return;
+  throw new UsageError(
+    "INVALID_INIT",
+    `init: the ${name} has ${data.length} bytes for ${width} x ${height} pixels of ${channels} channels`,
+    {
+      hint: `give one byte for each of ${allowed.join(", ").replace(/, (\d)$/, " or $1")} channels of each pixel`,
+      context: { width, height, channels, bytes: data.length },
+    },
+  );
 }
 
 export function strengthOf({ strength }: InitOptions, variant: Variant): number {

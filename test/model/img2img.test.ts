@@ -109,6 +109,40 @@ describe("strength", () => {
   });
 });
 
+describe("a run that ends early", () => {
+  const inpaint = { mask: boxMask(8, 8, 40, 40) };
+
+  test("aborted while the picture is encoded, or in a step: everything is given back", async () => {
+    // text, U-Net's conditioning, VAE's encoder, two steps, decoder
+    for (const last of [2, 3, 4, 5]) {
+      const controller = new AbortController();
+      const replay = device.replay.bind(device);
+      let seen = 0;
+      device.replay = (commands) => {
+        replay(commands);
+        if (++seen === last) controller.abort();
+      };
+      const ended = rejection(picture(model, { signal: controller.signal, init: { image: init, strength: 0.9, inpaint } }));
+      expect((await ended).name).toBe("AbortError");
+      device.replay = replay;
+      await device.idle();
+      expect([seen >= last, device.memory.liveBytes]).toEqual([true, live]);
+    }
+  });
+
+  test("left by its consumer", async () => {
+    const options = { width: 64, height: 64, steps: 3, seed: 3n, init: { image: init, strength: 0.9, inpaint } };
+    for await (const { step } of model.generate("a red fox", options)) if (step === 1) break;
+    expect(device.memory.liveBytes).toBe(live);
+  });
+
+  test("pictures that are none", async () => {
+    const bad = { ...init, data: init.data.subarray(1) };
+    expect((await rejection(picture(model, { init: { image: bad } }))).code).toBe("INVALID_INIT");
+    expect((await rejection(picture(model, { init: { image: init, inpaint: { mask: bad } } }))).code).toBe("INVALID_INIT");
+  });
+});
+
 describe("inpaint", () => {
   test.each([
     ["dpmpp_2m", "original", 4],
