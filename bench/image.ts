@@ -34,17 +34,12 @@ export async function benchImage(device: Device, runs: number, model?: string): 
   const load = (performance.now() - begin) / 1000;
   const pictures: Seconds[] = [];
   let steps = 0;
-  let built = 0;
   for (let i = 0; i <= runs; i++) {
     const start = performance.now();
     const run = diffusion.generate("a red fox", { seed: 3n });
     let next = await run.next();
-    let before = device.bindGroups.built;
     while (!next.done) {
       steps = next.value.steps;
-      // Bind groups of the first steps are those of the sampler's own small launches, which come back later.
-      if (next.value.step === Math.min(4, steps)) before = device.bindGroups.built;
-      if (next.value.step === steps) built = device.bindGroups.built - before;
       next = await run.next();
     }
     pictures.push({ ...next.value.seconds, total: (performance.now() - start) / 1000 });
@@ -59,7 +54,7 @@ export async function benchImage(device: Device, runs: number, model?: string): 
     stepsPerSecond: steps / warm.denoise,
     dispatchesPerStep: diffusion.dispatchesPerStep,
     hostMicrosPerDispatch: device.submitter.hostMicrosPerDispatch,
-    bindGroupsBuiltInReplay: built,
+    bindGroupsBuiltInReplay: device.counters.bindGroupsBuiltInReplay,
     gpuBytes: device.memory.peakBytes,
     plannedBytes: diffusion.plannedBytes,
   };

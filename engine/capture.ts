@@ -60,8 +60,12 @@ export class Capture<T> {
 
   /** Runs the recorded work once, after everything recorded on the device so far. */
   run(): void {
+    const { bindGroups, counters } = this.device;
+    const isFirst = this.#commands === undefined;
+    const before = bindGroups.built;
     this.#build();
     this.device.replay(this.#commands!);
+    if (!isFirst) counters.bindGroupsBuiltInReplay += bindGroups.built - before;
   }
 
   /** Gives back the memory of the results. */

@@ -8,13 +8,15 @@ export interface DeviceCounters {
   submits: number;
   /** Microseconds a dispatch that each of the last replays took to encode (submit excluded), newest last. */
   readonly replayMicros: number[];
+  /** Bind groups that replays built after their captures stood ready: none, or a replay does work that belongs to setup. */
+  bindGroupsBuiltInReplay: number;
 }
 
 /** Replays remembered: a picture's worth of steps. */
 const remembered = 64;
 
 export class Submitter {
-  readonly counters: DeviceCounters = { dispatches: 0, submits: 0, replayMicros: [] };
+  readonly counters: DeviceCounters = { dispatches: 0, submits: 0, replayMicros: [], bindGroupsBuiltInReplay: 0 };
   /** Set to time every dispatch; see profiler.ts. */
   profiler: Profiler | undefined;
   readonly #gpu: GPUDevice;

@@ -39,10 +39,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 });
 
 /**
- * a x + b y + ... in one launch, for 1 to 6 terms of one shape and one dtype (f32 or f16, summed in f32).
+ * a x + b y + ... in one launch, for 1 to 6 terms of one shape and one dtype (f32 or f16, summed in f32), written to `into` (no
+ * term of the sum) or to a new tensor.
  * @throws ShapeError when they differ, or for another number of terms
  */
-export function combine(terms: readonly Term[]): Tensor {
+export function combine(terms: readonly Term[], into?: Tensor): Tensor {
   const [first, ...others] = terms;
   if (first === undefined || terms.length > MAX_TERMS)
     throw new ShapeError(`combine: takes 1 to ${MAX_TERMS} terms, got ${terms.length}`);
@@ -52,7 +53,8 @@ export function combine(terms: readonly Term[]): Tensor {
     if (x.dtype !== x0.dtype)
       throw new ShapeError(`combine: dtypes differ - ${describe(x0)} and ${describe(x)}`, { hint: "cast() one of them" });
   }
-  const y = x0.device.empty(x0.shape, x0.dtype);
+  if (into) expectSameShape("combine", x0, into);
+  const y = into ?? x0.device.empty(x0.shape, x0.dtype);
   const [c0, c1, c2, c3, c4, c5] = Array.from({ length: MAX_TERMS }, (_, i) => terms[i]?.[0] ?? 0) as [
     number,
     number,

@@ -59,18 +59,14 @@ export class Conv2d {
     this.upsample = options.upsample ?? false;
   }
 
-  /** x [N, H, W, in] -> [N, H', W', out]; `channelAdd` [N, out] (or columns of longer rows) is added to every pixel of its image. */
+  /** x [N, H, W, in] -> [N, H', W', out]; `channelAdd` [N, out] (or columns of longer rows) is added to every pixel of its image; `upsampled`: the size of the doubled map, where it is cut. */
   forward(
     x: Tensor,
     epilogue: { residual?: Tensor | undefined; channelAdd?: Tensor; channelAddColumn?: number; activation?: Activation } = {},
+    upsampled?: { height: number; width: number },
   ): Tensor {
-    return conv2d(x, this.weight, {
-      bias: this.bias,
-      stride: this.stride,
-      padding: this.padding,
-      upsample: this.upsample,
-      ...epilogue,
-    });
+    const { bias, stride, padding } = this;
+    return conv2d(x, this.weight, { bias, stride, padding, upsample: upsampled ?? this.upsample, ...epilogue });
   }
 }
 

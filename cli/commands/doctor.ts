@@ -66,7 +66,7 @@ function describeDevice(found: Found): string {
     `tier       ${found.tier}, stores ${found.storage}`,
     `features   f16 ${found.f16 ? "yes" : "no"}, subgroups ${subgroups}, subgroup matrices ${found.subgroupMatrices ? "yes" : "no"}`,
     ...Object.entries(found.limits).map(
-      ([name, value], index) => `${index === 0 ? "limits" : ""}`.padEnd(11) + `${name} ${value}`,
+      ([name, value], index) => `${`${index === 0 ? "limits" : ""}`.padEnd(11)}${name} ${value}`,
     ),
     "",
   ].join("\n");

@@ -102,14 +102,13 @@ async function makePictures(job: Job): Promise<Summary> {
     // The hashes are read from disk while the GPU works.
     const hashes = Promise.all([modelHash(model.name, signal), vae && modelHash(vae.name, signal)]);
     const warned = new Set<string>();
-    let [steps, builtInReplay] = [0, 0];
+    let steps = 0;
     for (const place of places.slice(images.length)) {
       const made = await makeOne(job, diffusion, place.seed);
       for (const warning of made.image.warnings) if (!warned.has(warning)) progress.warn(warning);
       for (const warning of made.image.warnings) warned.add(warning);
       for (const stage of ["text", "denoise", "decode"] as const) seconds[stage] += made.image.seconds[stage];
       steps += made.steps;
-      builtInReplay += made.builtInReplay;
       device.check();
       images.push(await keep(job, place, made.image, diffusion.config.variant, await hashes));
     }
@@ -120,7 +119,7 @@ async function makePictures(job: Job): Promise<Summary> {
       stepsPerSecond: steps / seconds.denoise,
       dispatchesPerStep: diffusion.dispatchesPerStep,
       hostMicrosPerDispatch: device.submitter.hostMicrosPerDispatch,
-      bindGroupsBuiltInReplay: builtInReplay,
+      bindGroupsBuiltInReplay: device.counters.bindGroupsBuiltInReplay,
       gpuBytes: device.memory.peakBytes,
       plannedBytes: diffusion.plannedBytes,
       adapter: opened.adapter,
@@ -132,9 +131,8 @@ async function makePictures(job: Job): Promise<Summary> {
   }
 }
 
-/** One picture, with the bind groups that its replayed steps built: none, once the first two have filled the cache. */
-async function makeOne({ options, init, signal, progress, noise, opened }: Job, diffusion: StableDiffusion, seed: bigint) {
-  const { bindGroups } = opened.device;
+/** One picture, and how many steps it took. */
+async function makeOne({ options, init, signal, progress, noise }: Job, diffusion: StableDiffusion, seed: bigint) {
   const { negative, width, height, steps, guidance, sampler, schedule, eta } = options;
   const size = settingsOf(diffusion.config, { width, height, seed, init });
   const unitNoise = noise && noiseFor(noise, size.width, size.height);
@@ -153,16 +151,14 @@ async function makeOne({ options, init, signal, progress, noise, opened }: Job, 
     init,
   });
   progress.stage("denoise");
-  let [done, builtBefore, builtInReplay] = [0, 0, 0];
+  let done = 0;
   for (;;) {
     const next = await generation.next();
     if (next.done) {
       progress.end();
-      return { image: next.value, steps: done, builtInReplay };
+      return { image: next.value, steps: done };
     }
     done = next.value.step;
-    if (done === 2) builtBefore = bindGroups.built;
-    if (done > 2) builtInReplay = bindGroups.built - builtBefore;
     progress.step(done, next.value.steps);
     if (done === next.value.steps) progress.stage("decode");
   }

@@ -14,8 +14,11 @@ export interface Conv2dOptions extends EpilogueOptions {
   readonly stride?: 1 | 2;
   /** Zeros around the (doubled) input: one number for all sides, default 0. */
   readonly padding?: number | Padding;
-  /** Every input pixel stands for 2 x 2 (nearest neighbour) and the window slides over the doubled map. */
-  readonly upsample?: boolean;
+  /**
+   * Every input pixel stands for 2 x 2 (nearest neighbour) and the window slides over the doubled map; a size cuts that map, by a
+   * row or a column where the map that it must fit is odd.
+   */
+  readonly upsample?: boolean | { readonly height: number; readonly width: number };
   /** [N, O], added to all pixels of a sample, before the activation; or O columns of longer rows. */
   readonly channelAdd?: Tensor | undefined;
   /** First of those columns, 0 unless given. */
@@ -36,6 +39,9 @@ export interface Convolution {
   readonly stride: number;
   readonly padding: Padding;
   readonly upsample: boolean;
+  /** The map that the window slides over: the input, or the doubled input. */
+  readonly mapHeight: number;
+  readonly mapWidth: number;
 }
 
 /** Throws a ShapeError where the shapes don't fit together. */
@@ -55,9 +61,9 @@ export function convolutionOf(x: Tensor, weight: Tensor, options: Conv2dOptions)
   }
   const { stride = 1, upsample = false, padding: given = 0 } = options;
   const padding = typeof given === "number" ? { top: given, left: given, bottom: given, right: given } : given;
-  const scale = upsample ? 2 : 1;
-  const outHeight = Math.floor((input.height * scale + padding.top + padding.bottom - kernelHeight) / stride) + 1;
-  const outWidth = Math.floor((input.width * scale + padding.left + padding.right - kernelWidth) / stride) + 1;
+  const { height: mapHeight, width: mapWidth } = mapOf(input, upsample);
+  const outHeight = Math.floor((mapHeight + padding.top + padding.bottom - kernelHeight) / stride) + 1;
+  const outWidth = Math.floor((mapWidth + padding.left + padding.right - kernelWidth) / stride) + 1;
   if (outHeight < 1 || outWidth < 1) {
     throw new ShapeError(
       `conv2d: the window of ${kernelHeight} x ${kernelWidth} does not fit into x [${x.shape.join(", ")}] with its padding`,
@@ -65,7 +71,21 @@ export function convolutionOf(x: Tensor, weight: Tensor, options: Conv2dOptions)
   }
   checkEpilogue("conv2d", options, [input.samples, outHeight, outWidth, outputs]);
   if (options.channelAdd) checkChannelAdd(options.channelAdd, options.channelAddColumn ?? 0, input.samples, outputs);
-  return { ...input, kernelHeight, kernelWidth, outputs, outHeight, outWidth, stride, padding, upsample };
+  const window = { kernelHeight, kernelWidth, stride, padding };
+  return { ...input, ...window, outputs, outHeight, outWidth, upsample: upsample !== false, mapHeight, mapWidth };
+}
+
+function mapOf({ height, width }: { height: number; width: number }, upsample: NonNullable<Conv2dOptions["upsample"]>) {
+  if (!upsample) return { height, width };
+  const [doubleHeight, doubleWidth] = [2 * height, 2 * width];
+  if (upsample === true) return { height: doubleHeight, width: doubleWidth };
+  const cut = [doubleHeight - upsample.height, doubleWidth - upsample.width];
+  if (cut.some((size) => size !== 0 && size !== 1)) {
+    throw new ShapeError(
+      `conv2d: a map of ${height} x ${width} doubles to ${doubleHeight} x ${doubleWidth}, not to ${upsample.height} x ${upsample.width}`,
+    );
+  }
+  return upsample;
 }
 
 function checkChannelAdd(channelAdd: Tensor, column: number, samples: number, outputs: number): void {

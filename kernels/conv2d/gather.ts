@@ -16,10 +16,12 @@ export const convolutionUniforms = {
   /** First output row of the launch, and first input row that is bound. */
   first_row: "u32",
   first_input_row: "u32",
-  /** Input rows that are bound, and rows and columns of the whole input. */
+  /** Input rows that are bound, and columns of the input. */
   input_rows: "u32",
-  height: "u32",
   width: "u32",
+  /** Rows and columns of the map that the window slides over. */
+  map_height: "u32",
+  map_width: "u32",
   kernel_height: "u32",
   kernel_width: "u32",
   stride: "u32",
@@ -61,7 +63,7 @@ export const gather = defineSnippet({
       // A row or column before the first becomes a huge number, so one comparison finds both borders.
       let down = vec4u(pixels.top + i32(dy));
       let right = vec4u(pixels.left + i32(dx));
-      let inside = (down < vec4u(uniforms.height << uniforms.upsample)) & (right < vec4u(uniforms.width << uniforms.upsample));
+      let inside = (down < vec4u(uniforms.map_height)) & (right < vec4u(uniforms.map_width));
       let input_row = pixels.sample * uniforms.input_rows + (down >> vec4u(uniforms.upsample)) - uniforms.first_input_row;
       return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);
     }`,

@@ -12,7 +12,7 @@ export { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
 
 /**
  * x [N, H, W, C] under windows of weight [KH, KW, C, O] -> [N, H', W', O] in x's dtype, with
- * H' = (H + top + bottom - KH) / stride + 1 (H doubled first where `upsample`). Sums in f32. bias is f32 [O], channelAdd [N, O] (or
+ * H' = (H + top + bottom - KH) / stride + 1 (H doubled first, and perhaps cut by a row, where `upsample`). Sums in f32. bias is f32 [O], channelAdd [N, O] (or
  * columns of longer rows), the residual has the output's shape. Throws a ShapeError where the shapes don't fit. `rung` forces one, for tests and bench.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, rung?: Conv2dRung): Tensor {

@@ -41,7 +41,7 @@ const gatheredRows = defineSnippet({
       // A row or column before the first becomes a huge number, so one comparison finds both borders.
       let down = u32(row.top + i32(dy));
       let right = u32(row.left + i32(tap - dy * uniforms.kernel_width));
-      if (down >= (uniforms.height << uniforms.upsample) || right >= (uniforms.width << uniforms.upsample)) { return vec4u(); }
+      if (down >= uniforms.map_height || right >= uniforms.map_width) { return vec4u(); }
       let input_row = row.sample * uniforms.input_rows + (down >> uniforms.upsample) - uniforms.first_input_row;
       return x[(input_row * uniforms.width + (right >> uniforms.upsample)) * uniforms.channel_octets + channel];
     }`,

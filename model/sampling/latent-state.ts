@@ -1,4 +1,7 @@
-/** @file The tensors of one sampler run: the latent, what is kept of earlier steps, and a trial latent within a step. */
+/**
+ * @file The tensors of one sampler run: the latent, what is kept of earlier steps, and a trial latent within a step. The latent goes
+ * to and fro between two tensors, and so does what is kept: every other step binds the same buffers, and builds no bind group.
+ */
 
 import type { Tensor } from "../../engine/index.ts";
 import { combine, type Term } from "../../kernels/combine.ts";
@@ -18,6 +21,9 @@ export class LatentState {
   #trialLatent: Tensor | undefined;
   #base: Tensor | undefined;
   readonly #history: Tensor[] = [];
+  /** Tensors that a later step may write over: the latent before this one, and what was forgotten last. */
+  #spareLatent: Tensor | undefined;
+  #spareSum: Tensor | undefined;
   readonly #drawNoise: DrawNoise;
   readonly #noiseScale: number;
 
@@ -43,8 +49,8 @@ export class LatentState {
 
   /** x becomes the sum of `terms`, plus fresh noise where its scale is positive: one launch. Ends the trial latent. */
   advance(terms: readonly Term[], noise?: FreshNoise): void {
-    const next = this.#combine(terms, noise);
-    this.#latent.free();
+    const next = this.#combine(terms, noise, this.#spareLatent);
+    this.#spareLatent = this.#latent;
     this.#latent = next;
     this.#endTrial();
   }
@@ -59,7 +65,10 @@ export class LatentState {
 
   /** Keeps the sum of `terms` for later steps, and the newest `limit` such sums in all. */
   remember(terms: readonly Term[], limit: number): void {
-    this.#history.unshift(combine(terms));
+    const spare = this.#spareSum;
+    this.#spareSum = undefined;
+    this.#history.unshift(combine(terms, spare));
+    if (this.#history.length > limit) this.#spareSum = this.#history.pop();
     this.forget(limit);
   }
 
@@ -90,17 +99,20 @@ export class LatentState {
   free(): void {
     this.#endTrial();
     this.forget(0);
+    for (const spare of [this.#spareLatent, this.#spareSum]) spare?.free();
+    this.#spareLatent = undefined;
+    this.#spareSum = undefined;
     this.#base?.free();
     this.#base = undefined;
     if (!this.#finished) this.#latent.free();
     this.#finished = true;
   }
 
-  #combine(terms: readonly Term[], noise: FreshNoise | undefined): Tensor {
-    if (noise === undefined || !(noise.scale > 0)) return combine(terms);
+  #combine(terms: readonly Term[], noise: FreshNoise | undefined, into?: Tensor): Tensor {
+    if (noise === undefined || !(noise.scale > 0)) return combine(terms, into);
     const drawn = this.#drawNoise(noise.from, noise.to);
     try {
-      return combine([...terms, [noise.scale * this.#noiseScale, drawn]]);
+      return combine([...terms, [noise.scale * this.#noiseScale, drawn]], into);
     } finally {
       drawn.free();
     }

@@ -84,7 +84,13 @@ export class UNet {
       h = first.forward(h, projected);
       if (attend) h = attend.forward(h, keyValues.get(attend)!);
       h = tap(`${this.path}.middle_block`, second.forward(h, projected));
-      for (const block of this.outputBlocks) h = this.#run(block, concat(h, skips.pop()!), projected, keyValues);
+      for (const block of this.outputBlocks) {
+        const skip = skips.pop()!;
+        const joined = concat(h, skip); //                                   [N, H, W, C + C']
+        for (const tensor of [h, skip]) tensor.free();
+        h = this.#run(block, joined, projected, keyValues, skips.at(-1));
+        joined.free();
+      }
       return this.convOut.forward(this.normOut.forward(h, { silu: true })); // [N, H, W, 4]
     });
   }
@@ -100,12 +106,21 @@ export class UNet {
     return silu(add(emb, tap(`${this.path}.label_emb`, label2.forward(label1.forward(vector, { activation: "silu" })))));
   }
 
-  #run(block: Block, x: Tensor, time: Tensor, keyValues: ReadonlyMap<SpatialTransformer, readonly Tensor[]>): Tensor {
-    let h = block.conv?.forward(x) ?? x;
-    if (block.res) h = block.res.forward(h, time);
-    if (block.transformer) h = block.transformer.forward(h, keyValues.get(block.transformer)!);
-    if (block.upsample) h = block.upsample.forward(h);
-    return tap(block.path, h);
+  /** An upsampler goes to the size of the map that it will meet, `skip`: twice its own, or one less where that was odd. */
+  #run(
+    block: Block,
+    x: Tensor,
+    time: Tensor,
+    keyValues: ReadonlyMap<SpatialTransformer, readonly Tensor[]>,
+    skip?: Tensor,
+  ): Tensor {
+    return x.device.scope(() => {
+      let h = block.conv?.forward(x) ?? x;
+      if (block.res) h = block.res.forward(h, time);
+      if (block.transformer) h = block.transformer.forward(h, keyValues.get(block.transformer)!);
+      if (block.upsample) h = block.upsample.forward(h, {}, skip && { height: skip.shape[1]!, width: skip.shape[2]! });
+      return tap(block.path, h);
+    });
   }
 
   #transformers(): SpatialTransformer[] {

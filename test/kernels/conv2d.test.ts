@@ -30,6 +30,7 @@ const cases: readonly Case[] = [
   { x: [1, 9, 8, 20], window: [3, 3], outputs: 16, padding: same, stride: 2, bias: true },
   { x: [1, 8, 9, 16], window: [3, 3], outputs: 8, padding: below, stride: 2 },
   { x: [2, 3, 5, 24], window: [3, 3], outputs: 68, padding: same, upsample: true, bias: true },
+  { x: [2, 3, 5, 24], window: [3, 3], outputs: 12, padding: same, upsample: { height: 5, width: 9 } },
   { x: [2, 2, 2, 128], window: [3, 3], outputs: 64, padding: same, bias: true, residual: true, activation: "silu" },
   { x: [1, 6, 13, 4], window: [5, 3], outputs: 4, padding: { top: 3, left: 0, bottom: 2, right: 1 }, bias: true },
   { x: [2, 16, 16, 64], window: [3, 3], outputs: 4, padding: same, bias: true },

@@ -7,7 +7,7 @@ export interface Conv2dCase {
   readonly outputs: number;
   readonly stride?: 1 | 2;
   readonly padding?: { readonly top: number; readonly left: number; readonly bottom: number; readonly right: number };
-  readonly upsample?: boolean;
+  readonly upsample?: boolean | { readonly height: number; readonly width: number };
   readonly activation?: "none" | "silu" | "gelu" | "quick_gelu";
 }
 
@@ -28,14 +28,16 @@ export function conv2d(x: ArrayLike<number>, weight: ArrayLike<number>, c: Conv2
   const { top, left, bottom, right } = c.padding ?? { top: 0, left: 0, bottom: 0, right: 0 };
   const stride = c.stride ?? 1;
   const scale = c.upsample ? 2 : 1;
-  const outHeight = Math.floor((height * scale + top + bottom - windowHeight) / stride) + 1;
-  const outWidth = Math.floor((width * scale + left + right - windowWidth) / stride) + 1;
+  const [mapHeight, mapWidth] =
+    typeof c.upsample === "object" ? [c.upsample.height, c.upsample.width] : [height * scale, width * scale];
+  const outHeight = Math.floor((mapHeight + top + bottom - windowHeight) / stride) + 1;
+  const outWidth = Math.floor((mapWidth + left + right - windowWidth) / stride) + 1;
   const values = new Float64Array(samples * outHeight * outWidth * c.outputs);
   const at = (n: number, row: number, column: number, o: number) => ((n * outHeight + row) * outWidth + column) * c.outputs + o;
   for (let n = 0; n < samples; n++) {
     // (v, u) walks the doubled map; a window at (row, column) sees it as its tap (v + top - row stride, ...).
-    for (let v = 0; v < height * scale; v++) {
-      for (let u = 0; u < width * scale; u++) {
+    for (let v = 0; v < mapHeight; v++) {
+      for (let u = 0; u < mapWidth; u++) {
         const pixel = ((n * height + Math.floor(v / scale)) * width + Math.floor(u / scale)) * channels;
         for (let dy = 0; dy < windowHeight; dy++) {
           const row = (v + top - dy) / stride;

@@ -1,3 +1,4 @@
+import type { Term } from "../../../kernels/combine.ts";
 import { LatentState } from "../latent-state.ts";
 import { intervals, type Sampling, type SigmaRun } from "../sampler.ts";
 
@@ -18,19 +19,13 @@ export async function* dpmpp2m(run: SigmaRun): Sampling {
       const ratio = next / sigma;
       const h = -Math.log(ratio);
       const [previous] = state.kept;
-      if (previous === undefined || next === 0) {
-        state.advance([
-          [ratio, state.x],
-          [1 - ratio, denoised],
-        ]);
-      } else {
-        const correction = h / (2 * previousH);
-        state.advance([
-          [ratio, state.x],
-          [(1 - ratio) * (1 + correction), denoised],
-          [-(1 - ratio) * correction, previous],
-        ]);
-      }
+      const correction = previous === undefined || next === 0 ? 0 : h / (2 * previousH);
+      const terms: Term[] = [
+        [ratio, state.x],
+        [(1 - ratio) * (1 + correction), denoised],
+      ];
+      if (previous) terms.push([-(1 - ratio) * correction, previous]);
+      state.advance(terms);
       state.remember([[1, denoised]], 1);
       previousH = h;
       yield { step, sigma: next, latent: state.x };

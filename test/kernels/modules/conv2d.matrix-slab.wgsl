@@ -14,7 +14,7 @@ const BLOCKS_M = 4u;
 const BLOCKS_N = 4u;
 const DEPTH = 16u;
 const ACTIVATION = 0u;
-struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, height: u32, width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, quads: u32, octets: u32, inner: u32, steps: u32, slice: u32, channel_octets: u32 }
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, quads: u32, octets: u32, inner: u32, steps: u32, slice: u32, channel_octets: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> slabs: array<vec4<f32>>;
@@ -45,7 +45,7 @@ fn load_octet(row: Row, octet: u32) -> vec4u {
   // A row or column before the first becomes a huge number, so one comparison finds both borders.
   let down = u32(row.top + i32(dy));
   let right = u32(row.left + i32(tap - dy * uniforms.kernel_width));
-  if (down >= (uniforms.height << uniforms.upsample) || right >= (uniforms.width << uniforms.upsample)) { return vec4u(); }
+  if (down >= uniforms.map_height || right >= uniforms.map_width) { return vec4u(); }
   let input_row = row.sample * uniforms.input_rows + (down >> uniforms.upsample) - uniforms.first_input_row;
   return x[(input_row * uniforms.width + (right >> uniforms.upsample)) * uniforms.channel_octets + channel];
 }

@@ -9,7 +9,7 @@ alias Added2 = vec2<f32>;
 alias Added4 = vec4<f32>;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
-struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, height: u32, width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channels: u32, columns: u32 }
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channels: u32, columns: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
@@ -101,8 +101,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
     for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
       let input_row = i32(down * uniforms.stride + dy) - i32(uniforms.top);
       let input_column = i32(right * uniforms.stride + dx) - i32(uniforms.left);
-      if (input_row < 0 || input_row >= i32(uniforms.height << uniforms.upsample)) { continue; }
-      if (input_column < 0 || input_column >= i32(uniforms.width << uniforms.upsample)) { continue; }
+      if (input_row < 0 || input_row >= i32(uniforms.map_height)) { continue; }
+      if (input_column < 0 || input_column >= i32(uniforms.map_width)) { continue; }
       let bound_row = (u32(input_row) >> uniforms.upsample) - uniforms.first_input_row;
       let pixel = (sample * uniforms.input_rows + bound_row) * uniforms.width + (u32(input_column) >> uniforms.upsample);
       let tap = dy * uniforms.kernel_width + dx;
