@@ -89,7 +89,8 @@ export class Stages {
   /** The VAE's encoder for this size; recorded when it is first asked for. */
   encode(encoder: VaeEncoder): EncodeStage {
     const { width, height } = this.size;
-    this.#encode ??= new EncodeStage(encoder, { width, height, storage: this.#storage.vae, nonFinite: this.nonFinite });
+    const options = { width, height, storage: this.#storage.vae, nonFinite: this.nonFinite };
+    this.#encode ??= this.nonFinite.device.allOrNothing(() => new EncodeStage(encoder, options));
     return this.#encode;
   }
 

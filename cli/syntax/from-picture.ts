@@ -15,7 +15,9 @@ export function img2imgSyntax(): Syntax {
   command
     .name("limn img2img")
     .usage('"PROMPT" --init FILE [options]')
-    .description("Make a picture from a picture and a prompt. Without -W and -H it has the size of the first one.");
+    .description(
+      "Make a picture from a picture and a prompt. Without -W and -H it has the size of the first one, in multiples of 8; of a large one the proportions.",
+    );
   addInitOptions(command);
   return {
     command,

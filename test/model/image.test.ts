@@ -17,6 +17,7 @@ import {
   type Raster,
   resize,
 } from "../../model/image/index.ts";
+import { sizeFrom } from "../../model/img2img.ts";
 
 /** The same bytes went through Pillow. */
 const small: Raster = {
@@ -111,6 +112,20 @@ describe("fitTo", () => {
       { numRuns: 150 },
     );
   });
+});
+
+it.each([
+  [100, 60, 104, 64], // the nearest multiples of 8, 64 at least
+  [1, 1, 64, 64],
+  [128, 256, 128, 256], // twice the checkpoint's pixels
+  [1280, 1280, 128, 128],
+  [4000, 100, 808, 64],
+])("a picture of %ix%i makes one of %ix%i (fault 56)", (width, height, toWidth, toHeight) => {
+  const defaults = { width: 128, height: 128, steps: 20, guidance: 4, sampler: "euler", schedule: "karras" };
+  const image = plain(width, height, [1, 2, 3]);
+  expect(sizeFrom({ image }, defaults)).toEqual({ width: toWidth, height: toHeight });
+  const inpaint = { mask: mask(width, height, () => true), onlyMasked: true };
+  expect(sizeFrom({ image, inpaint }, defaults)).toEqual({ width: 128, height: 128 });
 });
 
 describe("masks", () => {
