@@ -109,6 +109,20 @@ describe("strength", () => {
   });
 });
 
+test("the encoder in row bands gives the same latent", async () => {
+  const size = { width: 128, height: 128 };
+  const data = Uint8Array.from({ length: 128 * 128 * 3 }, (_, i) => (i * 7 + (i >> 9) * 5) & 255);
+  const photo = { ...size, channels: 3, data };
+  const latentOf = async (one: StableDiffusion) => (await picture(one, { ...size, init: { image: photo, strength: 0 } })).latent;
+  // The largest maps have 2 MiB.
+  const narrow = await createDevice({ precision: "f32", limits: { maxStorageBufferBindingSize: 2 ** 20 } });
+  expect(narrow.limits.maxStorageBufferBindingSize).toBe(2 ** 20);
+  const banded = await latentOf(await loadSmall(narrow, { size }));
+  narrow.close();
+  const whole = await latentOf(model);
+  expect(Math.max(...whole.map((value, i) => Math.abs(value - banded[i]!)))).toBeLessThan(1e-5);
+});
+
 describe("a run that ends early", () => {
   const inpaint = { mask: boxMask(8, 8, 40, 40) };
 
