@@ -4,6 +4,7 @@
  */
 import type { Device } from "../../engine/index.ts";
 import type { matrixTunables } from "./matrix-tile.ts";
+import { slabBytes } from "./tile.ts";
 
 /** Blocks of a subgroup and what share of the large one's rate a workgroup of them reaches (larger tiles load less for a product). */
 const shapes = [
@@ -51,6 +52,7 @@ export function matrixPlans(device: Device, { rows, inner, columns }: MatrixProb
   const config = device.matrixConfig;
   if (!config || inner % 8 !== 0 || columns % 8 !== 0) return [];
   const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupsPerDimension } = device.limits;
+  const { maxStorageBufferBindingSize } = device.limits;
   const own = config.lanes < leastLanes ? shapes.slice(-1) : shapes;
   return own.flatMap(({ down: BLOCKS_M, across: BLOCKS_N }) => {
     const { M: MATRIX_M, N: MATRIX_N, K: MATRIX_K, lanes: LANES } = config;
@@ -67,7 +69,8 @@ export function matrixPlans(device: Device, { rows, inner, columns }: MatrixProb
     if (invocations > maxComputeInvocationsPerWorkgroup || down > maxComputeWorkgroupsPerDimension) return [];
     const steps = Math.ceil(inner / tunables.DEPTH);
     const most = Math.max(1, Math.floor((steps * tunables.DEPTH) / leastSlice));
-    const slices = down * across < concurrent ? [1, 2, 4, 8, 16].filter((count) => count <= most) : [1];
+    const room = Math.max(1, maxStorageBufferBindingSize / slabBytes({ ...tile, down, across }));
+    const slices = down * across < concurrent ? [1, 2, 4, 8, 16].filter((count) => count <= Math.min(most, room)) : [1];
     return slices.map((count) => {
       const slice = Math.ceil(steps / count);
       return { tunables, ...tile, down, across, steps, slice, slices: Math.ceil(steps / slice) };

@@ -168,11 +168,17 @@ export interface SlicedTile extends Tile {
 /** Workgroups of 64 invocations that keep a large GPU busy, and inner numbers that a slice must have to be worth its sums' way. */
 const enough = { workgroups: 512, inner: 256 } as const;
 
+/** Bytes of one slice's sums, which the second pass reads in one binding with the others'. */
+export function slabBytes({ rows, columns, down, across }: Tile & { readonly down: number; readonly across: number }): number {
+  return 4 * down * rows * across * columns;
+}
+
 /** Undefined where one pass is as good: the output has tiles enough, or there are few inner numbers, or the device is no GPU. */
 export function slicedTile(device: Device, rows: number, columns: number, inner: number): SlicedTile | undefined {
   const tile = { rows: 64, columns: 64 };
   const [down, across] = [Math.ceil(rows / tile.rows), Math.ceil(columns / tile.columns)];
   const wanted = Math.min(Math.floor(enough.workgroups / (down * across)), Math.floor(inner / enough.inner), 16);
+  if (wanted * slabBytes({ ...tile, down, across }) > device.limits.maxStorageBufferBindingSize) return undefined;
   if (device.tier === "software" || wanted < 4) return undefined;
   const sliceQuads = Math.ceil(inner / wanted / 16) * 4;
   return { ...tile, down, across, sliceQuads, slices: Math.ceil(inner / 4 / sliceQuads) };
