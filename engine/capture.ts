@@ -5,7 +5,7 @@
 import type { Device } from "./device.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import type { Allocation } from "./pool.ts";
-import { bindingOf, type Command, copyCommand, UniformArena, uniformAlignment, uniformBytes } from "./recorder.ts";
+import { bindingOf, type Command, copyCommand, UniformArena, uniformAlignment } from "./recorder.ts";
 import type { Grid } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -85,17 +85,10 @@ export class Capture<T> {
     this.#commands = this.#recorded.map((item) => {
       if (!("kernel" in item)) return copyCommand(item.source, item.target);
       const { kernel, variant, tensors, uniforms, grid } = item;
-      const hasUniforms = kernel.uniformNames.length > 0;
       const compiled = pipelines.compileNow(kernel, variant);
       return {
         kernel: compiled,
-        bindGroup: bindGroups.build(
-          compiled.layout,
-          tensors.map(bindingOf),
-          hasUniforms ? arena.buffer : undefined,
-          uniformBytes(kernel),
-        ),
-        offsets: hasUniforms ? [arena.push(kernel, uniforms)] : [],
+        bindGroup: bindGroups.build(compiled.layout, tensors.map(bindingOf), arena.push(kernel, uniforms)),
         x: grid[0],
         y: grid[1] ?? 1,
         z: grid[2] ?? 1,

@@ -10,7 +10,7 @@ import { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
-import { BindGroupCache, bindingBytes, bindingOf, type Command, copyCommand, UniformArena, uniformBytes } from "./recorder.ts";
+import { BindGroupCache, bindingBytes, bindingOf, type Command, copyCommand, UniformArena } from "./recorder.ts";
 import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
 import { allocationsIn, ScopeStack } from "./scopes.ts";
 import type { Grid } from "./shape.ts";
@@ -200,16 +200,9 @@ export class Device {
     }
     this.counters.dispatches++;
     if (this.#uniforms.full) this.flush();
-    const hasUniforms = kernel.uniformNames.length > 0;
     const compiled = this.pipelines.compileNow(kernel, variant);
-    const bindGroup = this.bindGroups.get(
-      compiled.layout,
-      bound.map(bindingOf),
-      hasUniforms ? this.#uniforms.buffer : undefined,
-      uniformBytes(kernel),
-    );
-    const offsets = hasUniforms ? [this.#uniforms.push(kernel, uniforms)] : [];
-    this.#pending.push({ kernel: compiled, bindGroup, offsets, x: grid[0], y: grid[1] ?? 1, z: grid[2] ?? 1 });
+    const bindGroup = this.bindGroups.get(compiled.layout, bound.map(bindingOf), this.#uniforms.push(kernel, uniforms));
+    this.#pending.push({ kernel: compiled, bindGroup, x: grid[0], y: grid[1] ?? 1, z: grid[2] ?? 1 });
   }
 
   /** Records a copy of `source`'s bytes into `target`, which has as many. */

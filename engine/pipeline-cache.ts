@@ -129,9 +129,9 @@ export class PipelineCache {
         visibility: computeStage,
         buffer: { type: access === "read" ? "read-only-storage" : "storage" },
       }));
-      // One dynamic offset lets a bind group serve every launch that has the same buffers.
+      // No dynamic offset: the offset stands in the bind group, which is one argument less for every dispatch.
       if (hasUniforms(kernel.spec))
-        entries.push({ binding: entries.length, visibility: computeStage, buffer: { type: "uniform", hasDynamicOffset: true } });
+        entries.push({ binding: entries.length, visibility: computeStage, buffer: { type: "uniform" } });
       const limit = this.#device.limits.maxStorageBuffersPerShaderStage;
       if (kernel.buffers.length > limit)
         throw new LimnError(

@@ -52,7 +52,7 @@ export class Profiler {
         timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 },
       });
       pass.setPipeline(command.kernel.pipeline!);
-      pass.setBindGroup(0, command.bindGroup, command.offsets as number[]);
+      pass.setBindGroup(0, command.bindGroup);
       pass.dispatchWorkgroups(command.x, command.y, command.z);
       pass.end();
       index++;

@@ -11,8 +11,6 @@ import type { Tensor } from "./tensor.ts";
 export interface Dispatch {
   readonly kernel: CompiledKernel;
   readonly bindGroup: GPUBindGroup;
-  /** Offset of the uniforms, in an array as setBindGroup wants it; empty for a kernel without uniforms. */
-  readonly offsets: readonly number[];
   readonly x: number;
   readonly y: number;
   readonly z: number;
@@ -59,6 +57,13 @@ export function copyCommand(source: Tensor, target: Tensor): CopyCommand {
   };
 }
 
+/** A uniform struct in its buffer. */
+export interface UniformRange {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
 export const uniformAlignment = 256;
 
 /** Uniform structs of a batch of launches, laid side by side; uploaded in one write before the batch runs. */
@@ -86,8 +91,10 @@ export class UniformArena {
     return this.#used + uniformAlignment > this.capacity;
   }
 
-  /** Writes one struct and returns its offset. All uniforms are 4-byte scalars, so the struct is an array of words. */
-  push(kernel: KernelDefinition, values: Readonly<Record<string, number>>): number {
+  /** Writes one struct and returns where it lies; undefined for a kernel without. All are 4-byte scalars: an array of words. */
+  push(kernel: KernelDefinition, values: Readonly<Record<string, number>>): UniformRange | undefined {
+    const count = kernel.uniformNames.length;
+    if (count === 0) return undefined;
     const offset = this.#used;
     for (const [i, name] of kernel.uniformNames.entries()) {
       const value = values[name]!;
@@ -97,7 +104,7 @@ export class UniformArena {
       else this.#view.setUint32(offset + 4 * i, value, true);
     }
     this.#used += uniformAlignment;
-    return offset;
+    return { buffer: this.buffer, offset, size: Math.ceil(count / 4) * 16 };
   }
 
   /** Sends what was pushed. The queue keeps the order: earlier submissions still see the earlier contents. */
@@ -124,21 +131,16 @@ export class BindGroupCache {
     this.#device = device;
   }
 
-  get(
-    layout: GPUBindGroupLayout,
-    bindings: readonly Binding[],
-    uniforms: GPUBuffer | undefined,
-    uniformBytes: number,
-  ): GPUBindGroup {
+  get(layout: GPUBindGroupLayout, bindings: readonly Binding[], uniforms: UniformRange | undefined): GPUBindGroup {
     let id = this.#layoutIds.get(layout);
     if (id === undefined) {
       id = this.#layoutIds.size;
       this.#layoutIds.set(layout, id);
     }
-    const key = `${id}|${bindings.map((b) => `${b.buffer.id}:${b.offset}:${b.size}`).join("|")}`;
+    const key = `${id}|${uniforms?.offset}|${bindings.map((b) => `${b.buffer.id}:${b.offset}:${b.size}`).join("|")}`;
     const known = this.#groups.get(key);
     if (known) return known;
-    const group = this.build(layout, bindings, uniforms, uniformBytes);
+    const group = this.build(layout, bindings, uniforms);
     this.#groups.set(key, group);
     for (const { buffer } of bindings) {
       const keys = this.#byBuffer.get(buffer.id);
@@ -149,18 +151,13 @@ export class BindGroupCache {
   }
 
   /** Builds one that is kept by the caller (a capture). */
-  build(
-    layout: GPUBindGroupLayout,
-    bindings: readonly Binding[],
-    uniforms: GPUBuffer | undefined,
-    uniformBytes: number,
-  ): GPUBindGroup {
+  build(layout: GPUBindGroupLayout, bindings: readonly Binding[], uniforms: UniformRange | undefined): GPUBindGroup {
     this.built++;
     const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
       binding,
       resource: { buffer: b.buffer.gpu, offset: b.offset, size: b.size },
     }));
-    if (uniforms) entries.push({ binding: entries.length, resource: { buffer: uniforms, offset: 0, size: uniformBytes } });
+    if (uniforms) entries.push({ binding: entries.length, resource: uniforms });
     return this.#device.createBindGroup({ layout, entries });
   }
 
@@ -168,11 +165,6 @@ export class BindGroupCache {
     for (const key of this.#byBuffer.get(buffer.id) ?? []) this.#groups.delete(key);
     this.#byBuffer.delete(buffer.id);
   }
-}
-
-/** Bytes that a kernel's uniform struct takes in a binding. */
-export function uniformBytes(kernel: KernelDefinition): number {
-  return Math.max(16, Math.ceil(kernel.uniformNames.length / 4) * 16);
 }
 
 /** Encodes commands in order into one compute pass (a copy splits it). */
@@ -195,8 +187,10 @@ export function encodeCommands(encoder: GPUCommandEncoder, commands: readonly Co
       pass.setPipeline(pipeline);
       current = pipeline;
     }
-    pass.setBindGroup(0, command.bindGroup, command.offsets as number[]);
-    pass.dispatchWorkgroups(command.x, command.y, command.z);
+    pass.setBindGroup(0, command.bindGroup);
+    // Each argument costs the binding time.
+    if (command.y === 1 && command.z === 1) pass.dispatchWorkgroups(command.x);
+    else pass.dispatchWorkgroups(command.x, command.y, command.z);
   }
   pass?.end();
 }
