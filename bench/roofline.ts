@@ -47,6 +47,7 @@ export function drawRoofline(kept: KeptKernels): string {
   const corners = [start, ridge, x.high].map((at) => `${round(x.place(at))},${round(y.place(roofAt(at)))}`);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    "<title>Roofline of the kernels</title>",
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     text(plot.left, 26, `Roofline: ${kept.adapter}`, 'font-size="16"'),
     text(
