@@ -8,7 +8,7 @@ import { adapterName, benchDevice } from "./gpu.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels, benchPeerShapes } from "./kernels.ts";
 import { drawRoofline, type KeptKernels } from "./roofline.ts";
-import { type BenchFamily, families, familyCases, familySize, peerCases } from "./shapes.ts";
+import { type BenchFamily, families, familyCases, familySize, peerCases, type ShapeSet } from "./shapes.ts";
 import { benchStep } from "./step.ts";
 
 const [loadAtStart] = loadavg();
@@ -38,14 +38,14 @@ function command(name: string, description: string): Command {
 
 command("kernels", "every expensive shape: validated, then timed by GPU timestamps")
   .argument("[name]", "only cases whose name has this in it")
-  .addOption(new Option("--family <family>", "whose shapes").choices([...families]).default("sd15"))
+  .addOption(new Option("--family <family>", "whose shapes").choices([...families, "peer"]).default("sd15"))
   .option("--size <pixels>", "picture size (512 for sd15, 1024 for sdxl, 128 for embedded)")
   .addOption(new Option("--rungs <which>", "all rungs, or the one that would be picked").choices(["all", "best"]).default("all"))
   .option("--peer-shapes", "the shapes of the ONNX Runtime peer, wall clock with upload and read-back")
   .action(
     async (
       name: string | undefined,
-      options: Common & { family: BenchFamily; size?: string; rungs: "all" | "best"; peerShapes?: boolean },
+      options: Common & { family: ShapeSet; size?: string; rungs: "all" | "best"; peerShapes?: boolean },
     ) => {
       const device = await benchDevice(options);
       const wanted = (benchCase: { name: string }) => name === undefined || benchCase.name.includes(name);

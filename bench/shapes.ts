@@ -3,15 +3,18 @@ import { attentionCase, type BenchCase, convCase, groupNormCase, layerNormCase, 
 
 export const families = ["sd15", "sdxl", "embedded"] as const;
 export type BenchFamily = (typeof families)[number];
+/** A family's shapes, or those of ../shared/peers, whatever the size. */
+export type ShapeSet = BenchFamily | "peer";
 
 /** Cases of a family at a picture size in pixels (512 for SD 1.5, 1024 for SDXL, 128 for the embedded model). */
-export function familyCases(family: BenchFamily, size: number): BenchCase[] {
+export function familyCases(family: ShapeSet, size: number): BenchCase[] {
+  if (family === "peer") return [...peerCases];
   if (family === "sdxl") return sdxl(size / 8);
   if (family === "embedded") return embedded(size / 8);
   return sd15(size / 8);
 }
 
-export const familySize: Readonly<Record<BenchFamily, number>> = { sd15: 512, sdxl: 1024, embedded: 128 };
+export const familySize: Readonly<Record<ShapeSet, number>> = { sd15: 512, sdxl: 1024, embedded: 128, peer: 512 };
 
 function sd15(side: number): BenchCase[] {
   const [half, quarter, eighth] = [side / 2, side / 4, side / 8];
