@@ -1,15 +1,17 @@
 /** @file `limn "PROMPT"`: checks everything that can be checked, loads the model, makes the pictures, writes them. */
+import { totalmem } from "node:os";
 import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
-import { DeviceError } from "../../engine/errors.ts";
+import { DeviceError, OutOfMemoryError } from "../../engine/errors.ts";
 import type { Variant } from "../../model/checkpoint/config.ts";
 import { settingsOf } from "../../model/generation.ts";
 import { defaultImageGuidance } from "../../model/img2img.ts";
 import { type GeneratedImage, type InitOptions, type InpaintOptions, StableDiffusion } from "../../model/index.ts";
 import { inpaintDefaults } from "../../model/inpaint.ts";
+import { planModel } from "../../model/plan.ts";
 import { namesSomethingKnown } from "../../model/prompt.ts";
 import { resolveSampling } from "../../model/sampling/index.ts";
 import { type OpenDevice, openDevice } from "../device.ts";
+import { embeddedModel } from "../embedded-model.ts";
 import { type NoiseFile, noiseFor, readNoise, writeLatent } from "../latent-file.ts";
 import { modelHash } from "../model-hash.ts";
 import { type OpenModelSource, openModelSource } from "../model-source.ts";
@@ -21,8 +23,6 @@ import { Progress } from "../progress.ts";
 import { writeStdout } from "../stdout.ts";
 import { type MadePicture, type Seconds, type Summary, summaryJson, summaryText } from "../summary.ts";
 import { packageVersion } from "../version.ts";
-
-const embeddedModel = fileURLToPath(new URL("../../../checkpoints/limn-emoji.safetensors", import.meta.url));
 
 /** @throws LimnError of every class; the signal's reason when it is aborted */
 export async function run(options: Txt2imgOptions, { signal }: CommandContext, init?: InitOptions): Promise<void> {
@@ -83,6 +83,7 @@ async function makePictures(job: Job): Promise<Summary> {
   const { options, init, signal, progress, places, model, vae, opened, images } = job;
   const { device } = opened;
   const { width, height, guidance, prediction, maxHeader, strict, allowNonfinite } = options;
+  await expectToFit(job);
   progress.stage("load");
   const start = performance.now();
   const diffusion = await StableDiffusion.load(model, {
@@ -129,6 +130,25 @@ async function makePictures(job: Job): Promise<Summary> {
   } finally {
     diffusion.free();
   }
+}
+
+/** Pictures of fewer pixels are not planned first: what runs out of memory at that size says so soon enough. */
+const plannedPixels = 512 * 512;
+
+/** Refuses a picture that can't fit before anything is loaded. @throws OutOfMemoryError PICTURE_TOO_LARGE */
+async function expectToFit({ options, model, vae, opened }: Job): Promise<void> {
+  const { width = 0, height = 0, guidance, maxHeader } = options;
+  if (width * height <= plannedPixels) return;
+  const { device, software } = opened;
+  // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
+  const memory = software ? totalmem() : undefined;
+  const like = { tier: device.tier, precision: device.storage, vae, maxHeader, memory };
+  const { problem } = await planModel(model, device, { ...like, size: { width, height, guidance } });
+  if (!problem) return;
+  throw new OutOfMemoryError("PICTURE_TOO_LARGE", `${width}x${height} does not fit here: ${problem.message}`, {
+    hint: problem.hint ?? "make a smaller picture; `limn plan` tells what a size takes",
+    context: { width, height },
+  });
 }
 
 /** One picture, and how many steps it took. */
