@@ -50,7 +50,7 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
         wholeNumber("batch", { min: 1, max: maxBatch }),
       ),
     )
-    .option("--sampler <name>", 'ddpm, ddim, plms, euler, euler_a, heun, dpmpp_2m, lms, or a label such as "DPM++ 2M Karras"')
+    .option("--sampler <name>", 'euler, euler_a, heun, lms, ddim, plms, ddpm, dpmpp_2m, dpmpp_sde, unipc, lcm, ... (31), or a label such as "DPM++ 2M Karras"')
     .option("--schedule <name>", "discrete, karras, exponential, sgm_uniform, simple, ddim")
     .addOption(
       number("--eta <share>", "noise that ddim and the ancestral samplers add, 0 to 1", decimalNumber("eta", { min: 0, max: 1 })),
@@ -131,6 +131,7 @@ Other commands (limn COMMAND --help):
   inpaint PROMPT   paint a part of a picture anew (--init FILE --mask FILE)
   inspect FILE     show what a checkpoint holds
   tokenize TEXT    show the token ids of a text
+  prompt TEXT      show how a prompt is read: weights, chunks, schedule
   kernel [NAME]    list the kernels, or print one as WGSL
   trace            compare every module with recorded outputs
   plan             show what a picture will take, and whether it fits
