@@ -50,7 +50,10 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
         wholeNumber("batch", { min: 1, max: maxBatch }),
       ),
     )
-    .option("--sampler <name>", 'euler, euler_a, heun, lms, ddim, plms, ddpm, dpmpp_2m, dpmpp_sde, unipc, lcm, ... (31), or a label such as "DPM++ 2M Karras"')
+    .option(
+      "--sampler <name>",
+      'euler, euler_a, heun, lms, ddim, plms, ddpm, dpmpp_2m, dpmpp_sde, unipc, lcm, ... (31), or a label such as "DPM++ 2M Karras"',
+    )
     .option("--schedule <name>", "discrete, karras, exponential, sgm_uniform, simple, ddim")
     .addOption(
       number("--eta <share>", "noise that ddim and the ancestral samplers add, 0 to 1", decimalNumber("eta", { min: 0, max: 1 })),
