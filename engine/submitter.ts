@@ -8,7 +8,10 @@ export interface DeviceCounters {
   submits: number;
   /** Microseconds a dispatch that each of the last replays took to encode (submit excluded), newest last. */
   readonly replayMicros: number[];
-  /** Bind groups that replays built after their captures stood ready: none, or a replay does work that belongs to setup. */
+  /**
+   * Bind groups that replays of captures built after these stood ready: none, or a replay does work that belongs to setup. The
+   * launches of a sampler between the replays are not captured and not counted here.
+   */
   bindGroupsBuiltInReplay: number;
 }
 
@@ -40,11 +43,12 @@ export class Submitter {
   }
 
   /**
-   * What encoding a dispatch costs the host, in microseconds: the quickest of the last replays. The clock runs on while a software
-   * adapter's shaders take the core away, so the others say more about the shaders. 0 before the first replay.
+   * What encoding a dispatch costs the host, in microseconds: the median of the last replays, 0 before the first. On a software
+   * adapter the shaders run on the same cores, and the clock runs on while they take one away.
    */
   get hostMicrosPerDispatch(): number {
-    return this.counters.replayMicros.length === 0 ? 0 : Math.min(...this.counters.replayMicros);
+    const sorted = [...this.counters.replayMicros].sort((a, b) => a - b);
+    return sorted[sorted.length >> 1] ?? 0;
   }
 
   #remember(micros: number): void {
