@@ -61,3 +61,8 @@ export function gelu(x: Tensor): Tensor {
 export function quickGelu(x: Tensor): Tensor {
   return activation(x, "quick_gelu");
 }
+
+/** x, or 0.2 x below 0, any shape: ESRGAN's activation. */
+export function leakyRelu(x: Tensor): Tensor {
+  return activation(x, "leaky_relu");
+}

@@ -7,6 +7,7 @@ import { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled } fr
 import { blendKernel } from "./blend.ts";
 import { castNaive, castVec4 } from "./cast.ts";
 import { combineKernel } from "./combine.ts";
+import { composedGuidanceKernel } from "./composed-guidance.ts";
 import { concatNaive, concatVec4 } from "./concat.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./conv2d/matrix.ts";
 import { conv2dNaive } from "./conv2d/naive.ts";
@@ -21,6 +22,7 @@ import { imageGuidanceKernel } from "./image-guidance.ts";
 import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
 import { matmulMatrix, matmulMatrixSlab, matmulNaive, matmulSlabs, matmulTiled, matmulTiledSlab } from "./matmul/index.ts";
 import { modelInputKernel } from "./model-input.ts";
+import { preluNaive, preluVec4 } from "./prelu.ts";
 import { rescaledGuidanceKernel } from "./rescaled-guidance.ts";
 import { scaleNaive, scaleVec4 } from "./scale.ts";
 import { toPixelsKernel } from "./to-pixels.ts";
@@ -59,6 +61,7 @@ export const allKernels: readonly KernelDefinition[] = [
   groupNormStatistics,
   groupNormCombine,
   groupNormApply,
+  composedGuidanceKernel,
   guidanceKernel,
   imageGuidanceKernel,
   layerNormNaive,
@@ -71,6 +74,8 @@ export const allKernels: readonly KernelDefinition[] = [
   matmulMatrixSlab,
   matmulSlabs,
   modelInputKernel,
+  preluNaive,
+  preluVec4,
   rescaledGuidanceKernel,
   scaleNaive,
   scaleVec4,

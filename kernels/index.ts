@@ -1,5 +1,5 @@
 /** @file All operations: functions from tensors to tensors, and the kernels behind them for `limn kernel`, tests and bench. */
-export { gelu, quickGelu, silu } from "./activation.ts";
+export { gelu, leakyRelu, quickGelu, silu } from "./activation.ts";
 export { add } from "./add.ts";
 export { addPerChannel } from "./add-per-channel.ts";
 export { allKernels } from "./all.ts";
@@ -7,6 +7,7 @@ export { type AttentionOptions, attention } from "./attention/index.ts";
 export { blend } from "./blend.ts";
 export { cast } from "./cast.ts";
 export { combine, type Term } from "./combine.ts";
+export { composedGuidance, maxComposed } from "./composed-guidance.ts";
 export { concat } from "./concat.ts";
 export { type Conv2dOptions, conv2d, type Padding } from "./conv2d/index.ts";
 export { countNonFinite } from "./count-non-finite.ts";
@@ -18,6 +19,7 @@ export { imageGuidance } from "./image-guidance.ts";
 export { layerNorm } from "./layer-norm/index.ts";
 export { type MatmulOptions, matmul, matmulGeglu } from "./matmul/index.ts";
 export { type ModelInputOptions, modelInput } from "./model-input.ts";
+export { prelu } from "./prelu.ts";
 export { rescaledGuidance } from "./rescaled-guidance.ts";
 export { scale } from "./scale.ts";
 export type { Activation } from "./snippets.ts";

@@ -83,10 +83,22 @@ export const gelu = defineSnippet({
     }`,
 });
 
-export type Activation = "none" | "silu" | "gelu" | "quick_gelu";
+/** x, or a fifth of it below 0 (Maas et al. 2013), with the slope that ESRGAN was trained with. */
+export const leakyRelu = defineSnippet({
+  name: "leaky_relu",
+  wgsl: /* wgsl */ `
+    fn leaky_relu(x: f32) -> f32 {
+      return max(x, 0.2 * x);
+    }
+    fn leaky_relu4(x: vec4f) -> vec4f {
+      return max(x, 0.2 * x);
+    }`,
+});
 
-/** Values of the tunable ACTIVATION that the snippet `activate` reads. */
-export const activationCode: Readonly<Record<Activation, number>> = { none: 0, silu: 1, gelu: 2, quick_gelu: 3 };
+export type Activation = "none" | "silu" | "gelu" | "quick_gelu" | "leaky_relu";
+
+/** Values of the tunable ACTIVATION that the snippet `activate` reads; 4 is the product's GEGLU (matmul/epilogue.ts). */
+export const activationCode: Readonly<Record<Activation, number>> = { none: 0, silu: 1, gelu: 2, quick_gelu: 3, leaky_relu: 5 };
 
 /**
  * `activate(x)` and `activate4(x)`: the activation that the tunable ACTIVATION names (`tunables: { ACTIVATION: 0 }` in the kernel,
@@ -94,18 +106,20 @@ export const activationCode: Readonly<Record<Activation, number>> = { none: 0, s
  */
 export const activate = defineSnippet({
   name: "activate",
-  needs: [silu, gelu, quickGelu],
+  needs: [silu, gelu, quickGelu, leakyRelu],
   wgsl: /* wgsl */ `
     fn activate(x: f32) -> f32 {
       if (ACTIVATION == 1u) { return silu(x); }
       if (ACTIVATION == 2u) { return gelu(x); }
       if (ACTIVATION == 3u) { return quick_gelu(x); }
+      if (ACTIVATION == 5u) { return leaky_relu(x); }
       return x;
     }
     fn activate4(x: vec4f) -> vec4f {
       if (ACTIVATION == 1u) { return silu4(x); }
       if (ACTIVATION == 2u) { return gelu4(x); }
       if (ACTIVATION == 3u) { return quick_gelu4(x); }
+      if (ACTIVATION == 5u) { return leaky_relu4(x); }
       return x;
     }`,
 });

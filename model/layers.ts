@@ -1,9 +1,9 @@
 /** @file The layers that checkpoints are made of: each holds its weights and calls one kernel. */
 import type { Tensor } from "../engine/index.ts";
-import { add, conv2d, groupNorm, layerNorm, matmul, matmulGeglu, type Padding } from "../kernels/index.ts";
+import { type Activation, add, conv2d, groupNorm, layerNorm, matmul, matmulGeglu, type Padding } from "../kernels/index.ts";
 import type { Weights } from "./checkpoint/weights.ts";
 
-export type Activation = "none" | "silu" | "gelu" | "quick_gelu";
+export type { Activation };
 
 /** y = x W + b over the last axis. `weight` [out, in] in the file, [in, out] on the device. */
 export class Linear {
@@ -42,6 +42,24 @@ export class FusedLinear {
   }
 }
 
+/** Set while `goingRound` records. */
+let round = false;
+
+/**
+ * What `record` records has maps that go round where `on`: its convolutions meet the opposite edge in the place of zeros, so that
+ * copies of the picture laid side by side have no seam. The encoder's downsampling keeps its zeros, which the original
+ * adds apart from the convolution (the A1111 web UI's "Tiling" leaves them, too).
+ */
+export function goingRound<T>(on: boolean, record: () => T): T {
+  const before = round;
+  round = on;
+  try {
+    return record();
+  } finally {
+    round = before;
+  }
+}
+
 /** A convolution over NHWC. A 1x1 one is a matrix product over pixels. */
 export class Conv2d {
   readonly weight: Tensor;
@@ -66,7 +84,8 @@ export class Conv2d {
     upsampled?: { height: number; width: number },
   ): Tensor {
     const { bias, stride, padding } = this;
-    return conv2d(x, this.weight, { bias, stride, padding, upsample: upsampled ?? this.upsample, ...epilogue });
+    const wrap = round && typeof padding === "number" && padding > 0;
+    return conv2d(x, this.weight, { bias, stride, padding, wrap, upsample: upsampled ?? this.upsample, ...epilogue });
   }
 }
 

@@ -14,6 +14,8 @@ export interface Conv2dOptions extends EpilogueOptions {
   readonly stride?: 1 | 2;
   /** Zeros around the (doubled) input: one number for all sides, default 0. */
   readonly padding?: number | Padding;
+  /** The map goes round: what stands beyond its last row or column is its first, in the place of zeros. */
+  readonly wrap?: boolean;
   /**
    * Every input pixel stands for 2 x 2 (nearest neighbour) and the window slides over the doubled map; a size cuts that map, by a
    * row or a column where the map that it must fit is odd.
@@ -39,6 +41,7 @@ export interface Convolution {
   readonly stride: number;
   readonly padding: Padding;
   readonly upsample: boolean;
+  readonly wrap: boolean;
   /** The map that the window slides over: the input, or the doubled input. */
   readonly mapHeight: number;
   readonly mapWidth: number;
@@ -72,7 +75,8 @@ export function convolutionOf(x: Tensor, weight: Tensor, options: Conv2dOptions)
   checkEpilogue("conv2d", options, [input.samples, outHeight, outWidth, outputs]);
   if (options.channelAdd) checkChannelAdd(options.channelAdd, options.channelAddColumn ?? 0, input.samples, outputs);
   const window = { kernelHeight, kernelWidth, stride, padding };
-  return { ...input, ...window, outputs, outHeight, outWidth, upsample: upsample !== false, mapHeight, mapWidth };
+  const wrap = options.wrap === true;
+  return { ...input, ...window, wrap, outputs, outHeight, outWidth, upsample: upsample !== false, mapHeight, mapWidth };
 }
 
 function mapOf({ height, width }: { height: number; width: number }, upsample: NonNullable<Conv2dOptions["upsample"]>) {
@@ -152,7 +156,7 @@ export function bandsOf(
 }
 
 /** The fewest rows whose bytes are a multiple of `alignment` (a power of two). */
-function rowsToAlign(rowBytes: number, alignment: number): number {
+export function rowsToAlign(rowBytes: number, alignment: number): number {
   let rows = 1;
   while ((rows * rowBytes) % alignment !== 0) rows *= 2;
   return rows;

@@ -32,12 +32,30 @@ export const convolutionUniforms = {
   ...epilogueUniforms,
 } as const;
 
+/** Flag of every rung: the map goes round, its last row and column are followed by its first. */
+export const convolutionFlags = { WRAP: false } as const;
+
+/** `wrapped(i, size)`: i brought into 0..size - 1 where the map goes round (flag WRAP). */
+export const wrapped = defineSnippet({
+  name: "wrapped",
+  wgsl: /* wgsl */ `
+    fn wrapped(i: i32, size: u32) -> i32 {
+      if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+      return i;
+    }
+    fn wrapped4(i: vec4i, size: u32) -> vec4i {
+      if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+      return i;
+    }`,
+});
+
 /**
  * Four output pixels at once. `find_pixels(rows)` says which they are; `input_pixels(pixels, dy, dx)` gives the index of the input
  * pixel under tap (dy, dx) of each, or OUTSIDE where the window hangs over the border, whose numbers are zeros.
  */
 export const gather = defineSnippet({
   name: "gather",
+  needs: [wrapped],
   wgsl: /* wgsl */ `
     const OUTSIDE = 0xffffffffu;
 
@@ -61,8 +79,8 @@ export const gather = defineSnippet({
 
     fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
       // A row or column before the first becomes a huge number, so one comparison finds both borders.
-      let down = vec4u(pixels.top + i32(dy));
-      let right = vec4u(pixels.left + i32(dx));
+      let down = vec4u(wrapped4(pixels.top + i32(dy), uniforms.map_height));
+      let right = vec4u(wrapped4(pixels.left + i32(dx), uniforms.map_width));
       let inside = (down < vec4u(uniforms.map_height)) & (right < vec4u(uniforms.map_width));
       let input_row = pixels.sample * uniforms.input_rows + (down >> vec4u(uniforms.upsample)) - uniforms.first_input_row;
       return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);

@@ -1,7 +1,8 @@
 /** @file 2-D convolution over NHWC: y = activation(x * weight + bias + channelAdd) + residual, as an implicit GEMM. */
 import type { Tensor } from "../../engine/index.ts";
 import { type Conv2dOptions, type Convolution, convolutionOf } from "./convolution.ts";
-import { type Conv2dRung, conv2dRungs, inQuads, matrixFits } from "./rungs.ts";
+import { type Conv2dRung, conv2dRungs, inOneBand, inQuads, matrixFits } from "./rungs.ts";
+import { needsMoreRows, withRowsAround } from "./wrap-rows.ts";
 
 export { type Conv2dOptions, type Convolution, convolutionOf, type Padding } from "./convolution.ts";
 export { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
@@ -17,6 +18,12 @@ export { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, rung?: Conv2dRung): Tensor {
   const sizes = convolutionOf(x, weight, options);
+  if (needsMoreRows(sizes) && !inOneBand(x, sizes)) {
+    return x.device.scope(() => {
+      const { x: taller, padding } = withRowsAround(x, sizes);
+      return conv2d(taller, weight, { ...options, padding }, rung);
+    });
+  }
   return conv2dRungs[rung ?? chooseRung(x, weight, options, sizes)](x, weight, options, sizes);
 }
 

@@ -10,11 +10,12 @@ import {
   storeSlab,
   storeTile,
 } from "../matmul/matrix-tile.ts";
-import { convolutionUniforms } from "./gather.ts";
+import { convolutionFlags, convolutionUniforms, wrapped } from "./gather.ts";
 
 /** As gather, for one pixel at a time, eight channels of it. */
 const gatheredRows = defineSnippet({
   name: "gathered_rows",
+  needs: [wrapped],
   wgsl: /* wgsl */ `
     struct Row { sample: u32, top: i32, left: i32 }
 
@@ -39,8 +40,8 @@ const gatheredRows = defineSnippet({
       let channel = octet - tap * uniforms.channel_octets;
       let dy = tap / uniforms.kernel_width;
       // A row or column before the first becomes a huge number, so one comparison finds both borders.
-      let down = u32(row.top + i32(dy));
-      let right = u32(row.left + i32(tap - dy * uniforms.kernel_width));
+      let down = u32(wrapped(row.top + i32(dy), uniforms.map_height));
+      let right = u32(wrapped(row.left + i32(tap - dy * uniforms.kernel_width), uniforms.map_width));
       if (down >= uniforms.map_height || right >= uniforms.map_width) { return vec4u(); }
       let input_row = row.sample * uniforms.input_rows + (down >> uniforms.upsample) - uniforms.first_input_row;
       return x[(input_row * uniforms.width + (right >> uniforms.upsample)) * uniforms.channel_octets + channel];
@@ -55,6 +56,7 @@ export const conv2dMatrix = defineKernel({
   rung: "matrix",
   buffers: { ...matrixOperands, y: { access: "write", type: "f16", vec: 4 }, ...matrixEpilogueBuffers },
   uniforms: { ...uniforms, ...epilogueUniforms },
+  flags: convolutionFlags,
   tunables: matrixTunables,
   features: matrixFeatures,
   snippets: [epilogue, gatheredRows, matrixSums, storeTile],
@@ -71,6 +73,7 @@ export const conv2dMatrixSlab = defineKernel({
   rung: "matrix-slab",
   buffers: { ...matrixOperands, slabs: { access: "write", type: "f32", vec: 4 } },
   uniforms,
+  flags: convolutionFlags,
   tunables: matrixTunables,
   features: matrixFeatures,
   snippets: [gatheredRows, matrixSums, storeSlab],

@@ -2,7 +2,7 @@
 import { defineKernel } from "../../engine/index.ts";
 import { scalarEpilogue, scalarEpilogueBuffers } from "../matmul/epilogue.ts";
 import { flatIndex } from "../snippets.ts";
-import { convolutionUniforms } from "./gather.ts";
+import { convolutionFlags, convolutionUniforms, wrapped } from "./gather.ts";
 
 /** x [N, H, W, channels] under weight [KH, KW, channels, columns] -> y [N, H', W', columns]. */
 export const conv2dNaive = defineKernel({
@@ -10,8 +10,9 @@ export const conv2dNaive = defineKernel({
   rung: "naive",
   buffers: { x: "read", weight: { access: "read", type: "Weight" }, y: "write", ...scalarEpilogueBuffers },
   uniforms: { ...convolutionUniforms, channels: "u32", columns: "u32" },
+  flags: convolutionFlags,
   tunables: { ACTIVATION: 0 },
-  snippets: [flatIndex, scalarEpilogue],
+  snippets: [flatIndex, scalarEpilogue, wrapped],
   wgsl: /* wgsl */ `
     @compute @workgroup_size(WORKGROUP_SIZE)
     fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
@@ -26,8 +27,8 @@ export const conv2dNaive = defineKernel({
       var sum = 0.0;
       for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
         for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
-          let input_row = i32(down * uniforms.stride + dy) - i32(uniforms.top);
-          let input_column = i32(right * uniforms.stride + dx) - i32(uniforms.left);
+          let input_row = wrapped(i32(down * uniforms.stride + dy) - i32(uniforms.top), uniforms.map_height);
+          let input_column = wrapped(i32(right * uniforms.stride + dx) - i32(uniforms.left), uniforms.map_width);
           if (input_row < 0 || input_row >= i32(uniforms.map_height)) { continue; }
           if (input_column < 0 || input_column >= i32(uniforms.map_width)) { continue; }
           let bound_row = (u32(input_row) >> uniforms.upsample) - uniforms.first_input_row;

@@ -1,6 +1,6 @@
 /** @file The rungs of convolution as functions of one signature: how each is launched, in bands of rows where a tensor is large. */
 import { type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
-import { gelu, quickGelu, silu } from "../activation.ts";
+import { gelu, leakyRelu, quickGelu, silu } from "../activation.ts";
 import { add } from "../add.ts";
 import { epilogueTerms } from "../matmul/epilogue.ts";
 import { type MatrixPlan, matrixPlan } from "../matmul/matrix-plan.ts";
@@ -24,8 +24,15 @@ function naive(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolu
   const tunables = { ACTIVATION: activationCode[options.activation ?? "none"] };
   return eachBand(x, weight, options, sizes, 1, ({ buffers, uniforms }) => {
     const grid = perElement(uniforms.rows * sizes.outputs);
-    conv2dNaive.launch(buffers, { ...uniforms, channels: sizes.channels, columns: sizes.outputs }, grid, { tunables });
+    conv2dNaive.launch(buffers, { ...uniforms, channels: sizes.channels, columns: sizes.outputs }, grid, {
+      tunables,
+      flags: flagsOf(sizes),
+    });
   });
+}
+
+function flagsOf({ wrap }: Convolution) {
+  return { WRAP: wrap };
 }
 
 function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
@@ -36,18 +43,19 @@ function tiled(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolu
   const tunables = { ACTIVATION: activationCode[options.activation ?? "none"], WORKGROUP_SIZE: tile.rows };
   const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
   const inner_quads = sizes.kernelHeight * sizes.kernelWidth * quads.channel_quads;
+  const flags = flagsOf(sizes);
   return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
     if (sliced) {
       x.device.scope(() => {
         const slabs = emptySlabs(x.device, sliced);
         const values = { ...uniforms, ...quads, inner_quads, ...slabUniforms(sliced) };
-        conv2dTiledSlab.launch({ x, weight, slabs }, values, [sliced.across, sliced.down, sliced.slices]);
+        conv2dTiledSlab.launch({ x, weight, slabs }, values, [sliced.across, sliced.down, sliced.slices], { flags });
         addSlabs(slabs, buffers.y, { ...options, rows, columns, sampleRows: uniforms.sample_pixels }, sliced);
       });
       return;
     }
     const grid = tileGrid(uniforms.rows, sizes.outputs, tile);
-    conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads, eight: 8 }, grid, { tunables });
+    conv2dTiled.launch(buffers, { ...uniforms, ...quads, inner_quads, eight: 8 }, grid, { tunables, flags });
   });
 }
 
@@ -86,24 +94,25 @@ export function matrix(
   const { quads, octets } = { quads: columns / 4, octets: columns / 8 };
   const shape = { quads, octets, inner, steps: plan.steps, slice: plan.slice, channel_octets: sizes.channels / 8 };
   const tunables = { ...plan.tunables, ACTIVATION: activationCode[options.activation ?? "none"] };
+  const flags = flagsOf(sizes);
   return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
     const operands = { x: words(buffers.x), weight: words(weight) };
     if (plan.slices === 1) {
       const grid: Grid = [plan.across, Math.ceil(uniforms.rows / plan.rows)];
-      conv2dMatrix.launch({ ...buffers, ...operands }, { ...uniforms, ...shape }, grid, { tunables });
+      conv2dMatrix.launch({ ...buffers, ...operands }, { ...uniforms, ...shape }, grid, { tunables, flags });
       return;
     }
     x.device.scope(() => {
       const slabs = emptySlabs(x.device, plan);
       const grid: Grid = [plan.across, plan.down, plan.slices];
-      conv2dMatrixSlab.launch({ ...operands, slabs }, { ...uniforms, ...shape }, grid, { tunables: plan.tunables });
+      conv2dMatrixSlab.launch({ ...operands, slabs }, { ...uniforms, ...shape }, grid, { tunables: plan.tunables, flags });
       addSlabs(slabs, buffers.y, { ...options, rows, columns, sampleRows: uniforms.sample_pixels }, plan);
     });
   });
 }
 
 /** Whether x and y are small enough for one launch. */
-function inOneBand(x: Tensor, { samples, outHeight, outWidth, outputs }: Convolution): boolean {
+export function inOneBand(x: Tensor, { samples, outHeight, outWidth, outputs }: Convolution): boolean {
   const y = (samples * outHeight * outWidth * outputs * x.bytes) / x.size;
   return Math.max(x.bytes, y) <= x.device.limits.maxStorageBufferBindingSize;
 }
@@ -123,11 +132,19 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
   const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
   return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
     const grid = tileGrid(uniforms.rows, sizes.outputs, { rows: 4 * lanes, columns: 4 * lanes });
-    conv2dSoftware.launch(buffers, { ...uniforms, ...quads, four: 4 }, grid, { tunables: { LANES: lanes } });
+    conv2dSoftware.launch(buffers, { ...uniforms, ...quads, four: 4 }, grid, {
+      tunables: { LANES: lanes },
+      flags: flagsOf(sizes),
+    });
   });
 }
 
-const activations: Readonly<Record<Exclude<Activation, "none">, (x: Tensor) => Tensor>> = { silu, gelu, quick_gelu: quickGelu };
+const activations: Readonly<Record<Exclude<Activation, "none">, (x: Tensor) => Tensor>> = {
+  silu,
+  gelu,
+  quick_gelu: quickGelu,
+  leaky_relu: leakyRelu,
+};
 
 /** Whether channels (and where they lie in channelAdd) come in fours. */
 export function inQuads({ channelAdd, channelAddColumn = 0 }: Conv2dOptions, { channels, outputs }: Convolution): boolean {

@@ -6,7 +6,7 @@
 import { defineKernel } from "../../engine/index.ts";
 import { epilogue, epilogueBuffers } from "../matmul/epilogue.ts";
 import { rank4Update } from "../matmul/sums.ts";
-import { convolutionUniforms, gather } from "./gather.ts";
+import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
 
 /**
  * A subgroup computes 4 LANES rows (pixels) by 4 LANES columns (output channels): lane i loads rows i, LANES + i, ... of x and
@@ -23,6 +23,7 @@ export const conv2dSoftware = defineKernel({
     ...epilogueBuffers,
   },
   uniforms: { ...convolutionUniforms, channel_quads: "u32", quads: "u32", four: "u32" },
+  flags: convolutionFlags,
   tunables: { ACTIVATION: 0, LANES: 8 },
   features: ["subgroups"],
   snippets: [epilogue, gather, rank4Update],

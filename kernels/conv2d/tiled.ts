@@ -2,7 +2,7 @@
 import { defineKernel, defineSnippet } from "../../engine/index.ts";
 import { epilogue, epilogueBuffers } from "../matmul/epilogue.ts";
 import { sliceUniforms, tiledProduct, tileSlice, wholeTile } from "../matmul/tile.ts";
-import { convolutionUniforms, gather } from "./gather.ts";
+import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
 
 const gatheredRows = defineSnippet({
   name: "gathered_rows",
@@ -38,6 +38,7 @@ export const conv2dTiled = defineKernel({
     ...epilogueBuffers,
   },
   uniforms: { ...convolutionUniforms, channel_quads: "u32", inner_quads: "u32", quads: "u32", eight: "u32" },
+  flags: convolutionFlags,
   tunables: { ACTIVATION: 0 },
   snippets: [epilogue, gatheredRows, tiledProduct, wholeTile],
   wgsl: /* wgsl */ `
@@ -61,6 +62,7 @@ export const conv2dTiledSlab = defineKernel({
     slabs: { access: "write", type: "f32", vec: 4 },
   },
   uniforms: { ...convolutionUniforms, channel_quads: "u32", inner_quads: "u32", quads: "u32", ...sliceUniforms },
+  flags: convolutionFlags,
   tunables: { ACTIVATION: 0 },
   snippets: [gatheredRows, tiledProduct, tileSlice],
   wgsl: /* wgsl */ `

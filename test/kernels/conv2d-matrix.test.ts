@@ -29,6 +29,8 @@ const cases: readonly Case[] = [
   { x: [1, 9, 8, 16], window: [3, 3], outputs: 16, padding: same, stride: 2, bias: true },
   { x: [1, 8, 9, 16], window: [3, 3], outputs: 8, padding: below, stride: 2 },
   { x: [2, 3, 5, 24], window: [3, 3], outputs: 64, padding: same, upsample: true, bias: true },
+  { x: [2, 5, 7, 24], window: [3, 3], outputs: 40, padding: same, bias: true, wrap: true },
+  { x: [2, 3, 5, 24], window: [3, 3], outputs: 64, padding: same, upsample: true, wrap: true },
   { x: [1, 6, 13, 8], window: [5, 3], outputs: 8, padding: { top: 3, left: 0, bottom: 2, right: 1 }, residual: true },
 ];
 
@@ -55,6 +57,7 @@ async function check(gpu: TestDevice, c: Case, choose: (plan: MatrixPlan) => boo
       stride: c.stride ?? 1,
       padding: c.padding ?? 0,
       upsample: c.upsample ?? false,
+      wrap: c.wrap ?? false,
     } as const;
     const sizes = convolutionOf(input, window, options);
     const plan = matrixPlans(gpu.device, productOf(sizes)).find(choose);

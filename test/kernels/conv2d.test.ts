@@ -35,6 +35,12 @@ const cases: readonly Case[] = [
   { x: [1, 6, 13, 4], window: [5, 3], outputs: 4, padding: { top: 3, left: 0, bottom: 2, right: 1 }, bias: true },
   { x: [2, 16, 16, 64], window: [3, 3], outputs: 4, padding: same, bias: true },
   { x: [1, 4, 4, 320], window: [3, 3], outputs: 40, padding: same },
+  { x: [1, 5, 6, 16], window: [3, 3], outputs: 8, padding: same, bias: true, residual: true, activation: "leaky_relu" },
+  { x: [2, 5, 7, 12], window: [3, 3], outputs: 36, padding: same, bias: true, channelAdd: true, wrap: true },
+  { x: [1, 1, 2, 4], window: [5, 3], outputs: 4, padding: { top: 2, left: 1, bottom: 2, right: 1 }, wrap: true },
+  { x: [1, 8, 6, 8], window: [3, 3], outputs: 8, padding: same, stride: 2, wrap: true },
+  { x: [2, 3, 5, 24], window: [3, 3], outputs: 12, padding: same, upsample: true, wrap: true },
+  { x: [2, 2, 2, 128], window: [3, 3], outputs: 64, padding: same, bias: true, wrap: true },
 ];
 
 /** Any channels: the naive rung. */
@@ -45,9 +51,28 @@ const odd: readonly Case[] = [
   { x: [1, 3, 4, 7], window: [3, 3], outputs: 2, padding: same, upsample: true, stride: 2 },
 ];
 
-function describeCase({ x, window, outputs, stride, padding, upsample, bias, channelAdd, activation, residual }: Case): string {
+function describeCase({
+  x,
+  window,
+  outputs,
+  stride,
+  padding,
+  upsample,
+  wrap,
+  bias,
+  channelAdd,
+  activation,
+  residual,
+}: Case): string {
   const border = padding && padding !== same && `padding ${Object.values(padding)}`;
-  const terms = [stride && `stride ${stride}`, border, upsample && "upsample", bias && "bias", channelAdd && "channel add"];
+  const terms = [
+    stride && `stride ${stride}`,
+    border,
+    wrap && "wrap",
+    upsample && "upsample",
+    bias && "bias",
+    channelAdd && "channel add",
+  ];
   return `[${x}] ${window.join("x")} -> ${outputs}${[...terms, activation, residual && "residual"]
     .filter(Boolean)
     .map((term) => `, ${term}`)
@@ -74,6 +99,7 @@ async function check(gpu: TestDevice, dtype: "f32" | "f16", c: Case, rung?: Conv
         stride: c.stride ?? 1,
         padding: c.padding ?? 0,
         upsample: c.upsample ?? false,
+        wrap: c.wrap ?? false,
       },
       rung,
     ),
@@ -132,6 +158,9 @@ describe("tensors larger than a binding", () => {
     { x: [1, 64, 31, 8], window: [3, 3], outputs: 4, padding: below, stride: 2 },
     { x: [1, 16, 16, 16], window: [3, 3], outputs: 16, padding: same, upsample: true },
     { x: [1, 64, 64, 4], window: [1, 1], outputs: 8 },
+    { x: [2, 48, 33, 8], window: [3, 3], outputs: 12, padding: same, bias: true, residual: true, wrap: true },
+    { x: [1, 16, 16, 16], window: [3, 3], outputs: 16, padding: same, upsample: true, wrap: true },
+    { x: [1, 64, 31, 8], window: [3, 3], outputs: 8, padding: same, stride: 2, wrap: true },
   ];
   for (const rung of rungs) {
     for (const c of large) {

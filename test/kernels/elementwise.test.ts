@@ -4,13 +4,16 @@ import {
   add,
   addPerChannel,
   cast,
+  composedGuidance,
   concat,
   copy,
   fill,
   geglu,
   gelu,
   guidance,
+  leakyRelu,
   modelInput,
+  prelu,
   quickGelu,
   scale,
   silu,
@@ -21,13 +24,13 @@ import { closeTo, difference, forEachDType, limited, needs, normals, useDevice }
 // f32: a dozen roundings of 2^-24, and those inside exp. f16: one rounding of the result, at most 2^-11 of it.
 const tolerance = { f32: 2e-6, f16: 5e-4 };
 const counts = [1, 63, 65, 256, 4100];
-const operations = { silu, gelu, quick_gelu: quickGelu };
+const operations = { silu, gelu, quick_gelu: quickGelu, leaky_relu: leakyRelu };
 
 describe("element-wise kernels", () => {
   const gpu = useDevice();
 
   forEachDType((dtype) => {
-    for (const name of ["silu", "gelu", "quick_gelu"] as const) {
+    for (const name of ["silu", "gelu", "quick_gelu", "leaky_relu"] as const) {
       test.for(counts)(`${name} of %i`, async (count, { skip }) => {
         if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
         const x = gpu.input([count], normals(count, { std: 3 }).fill(1, 0, 1), dtype); // tolerances are relative to the largest
@@ -35,6 +38,17 @@ describe("element-wise kernels", () => {
         closeTo(actual, Array.from(x.values, oracle.activations[name]), tolerance[dtype]);
       });
     }
+
+    test.for([
+      [1, 1],
+      [63, 3],
+      [65, 64],
+    ] as const)("prelu of %i rows, %i channels", async ([rows, channels], { skip }) => {
+      if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+      const [x, slopes] = [gpu.random([rows, channels], dtype), gpu.random([channels])];
+      const actual = await gpu.evaluate(() => prelu(x.upload(), slopes.upload()));
+      closeTo(actual, oracle.prelu(x.values, slopes.values), tolerance[dtype]);
+    });
 
     test.for([
       [1, 1],
@@ -117,6 +131,18 @@ describe("element-wise kernels", () => {
       closeTo(actual, expected, tolerance.f32);
     });
 
+    test.for([1, 2, 8])("composed guidance of %i prompts", async (parts, { skip }) => {
+      if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+      const size = 65;
+      const all = gpu.random([parts + 1, size], dtype, { mean: 10, std: 0.1 });
+      const strengths = Array.from({ length: parts }, (_, p) => 0.5 + p);
+      const actual = await gpu.evaluate(() => composedGuidance(all.upload(), strengths));
+      const expected = all.values
+        .slice(0, size)
+        .map((uncond, i) => strengths.reduce((sum, s, p) => sum + s * (all.values[i + (p + 1) * size]! - uncond), uncond));
+      closeTo(actual, expected, tolerance.f32);
+    });
+
     test("modelInput with a number, a tensor and copies", async ({ skip }) => {
       if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
       const latent = gpu.random([3, 5, 7, 4], "f32", { std: 14 });
@@ -159,6 +185,7 @@ describe("element-wise kernels", () => {
       const x = gpu.device.empty([3, 2, 2, 5]);
       expect(() => geglu(x)).toThrow(/is 5, expected an even number/);
       expect(() => guidance(x, 7)).toThrow(ShapeError);
+      expect(() => composedGuidance(x, [1, 1])).toThrow(ShapeError);
       expect(() => add(x, gpu.device.empty([3, 2, 2, 6]))).toThrow(/shapes differ/);
       expect(() => concat(x, gpu.device.empty([2, 3, 2, 5]))).toThrow(/only the last axes may differ/);
       expect(() => addPerChannel(x, gpu.device.empty([2, 5]))).toThrow(/\[2, 5\].*\[3, 5\]/);

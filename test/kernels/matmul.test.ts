@@ -14,7 +14,7 @@ interface Case {
   readonly shape: readonly [rows: number, inner: number, columns: number];
   readonly bias?: boolean;
   readonly residual?: boolean;
-  readonly activation?: "silu" | "gelu" | "quick_gelu";
+  readonly activation?: "silu" | "gelu" | "quick_gelu" | "leaky_relu";
   readonly transposed?: boolean;
   /** Weights stay f32 beside f16 activations, and the other way round. */
   readonly mixed?: boolean;

@@ -1,5 +1,5 @@
 /** @file Plain-loop twin of the convolution, in f64: scatters every input number under every window that sees it. */
-import { activate } from "./matmul.ts";
+import { type Activation, activate } from "./matmul.ts";
 
 export interface Conv2dCase {
   readonly x: readonly [samples: number, height: number, width: number, channels: number];
@@ -8,7 +8,9 @@ export interface Conv2dCase {
   readonly stride?: 1 | 2;
   readonly padding?: { readonly top: number; readonly left: number; readonly bottom: number; readonly right: number };
   readonly upsample?: boolean | { readonly height: number; readonly width: number };
-  readonly activation?: "none" | "silu" | "gelu" | "quick_gelu";
+  readonly activation?: Activation;
+  /** The map goes round in the place of zeros. */
+  readonly wrap?: boolean;
 }
 
 export interface Conv2dTerms {
@@ -36,9 +38,10 @@ export function conv2d(x: ArrayLike<number>, weight: ArrayLike<number>, c: Conv2
   const at = (n: number, row: number, column: number, o: number) => ((n * outHeight + row) * outWidth + column) * c.outputs + o;
   for (let n = 0; n < samples; n++) {
     // (v, u) walks the doubled map; a window at (row, column) sees it as its tap (v + top - row stride, ...).
-    for (let v = 0; v < mapHeight; v++) {
-      for (let u = 0; u < mapWidth; u++) {
-        const pixel = ((n * height + Math.floor(v / scale)) * width + Math.floor(u / scale)) * channels;
+    for (const v of places(mapHeight, c.wrap)) {
+      for (const u of places(mapWidth, c.wrap)) {
+        const [down, right] = [Math.floor(modulo(v, mapHeight) / scale), Math.floor(modulo(u, mapWidth) / scale)];
+        const pixel = ((n * height + down) * width + right) * channels;
         for (let dy = 0; dy < windowHeight; dy++) {
           const row = (v + top - dy) / stride;
           if (!Number.isInteger(row) || row < 0 || row >= outHeight) continue;
@@ -65,4 +68,14 @@ export function conv2d(x: ArrayLike<number>, weight: ArrayLike<number>, c: Conv2
     values[i] = activate(sum, c.activation ?? "none") + (terms.residual?.[i] ?? 0);
   }
   return { shape: [samples, outHeight, outWidth, c.outputs], values };
+}
+
+/** Where the numbers of a row or column of the map stand: once, or again and again on both sides of it. */
+function places(size: number, wrap = false): number[] {
+  const around = wrap ? 8 : 0;
+  return Array.from({ length: size + 2 * around }, (_, i) => i - around);
+}
+
+function modulo(value: number, size: number): number {
+  return value - size * Math.floor(value / size);
 }

@@ -22,7 +22,13 @@ export const activations = {
   silu: (x: number) => x / (1 + Math.exp(-x)),
   gelu: (x: number) => (x / 2) * (1 + erf(x / Math.SQRT2)),
   quick_gelu: (x: number) => x / (1 + Math.exp(-1.702 * x)),
+  leaky_relu: (x: number) => (x < 0 ? x / 5 : x),
 };
+
+/** `slopes` has one number for each channel. */
+export function prelu(x: Float32Array, slopes: Float32Array): Float64Array {
+  return Float64Array.from(x, (value, i) => (value < 0 ? value * slopes[i % slopes.length]! : value));
+}
 
 export function geglu(x: Float32Array, rows: number, width: number): Float64Array {
   const y = new Float64Array(rows * width);

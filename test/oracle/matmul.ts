@@ -1,5 +1,7 @@
 /** @file Plain-loop twin of the matrix product, in f64. */
 
+export type Activation = "none" | "silu" | "gelu" | "quick_gelu" | "leaky_relu";
+
 export interface MatmulCase {
   readonly rows: number;
   readonly inner: number;
@@ -7,7 +9,7 @@ export interface MatmulCase {
   readonly transposed?: boolean;
   readonly bias?: ArrayLike<number> | undefined;
   readonly residual?: ArrayLike<number> | undefined;
-  readonly activation?: "none" | "silu" | "gelu" | "quick_gelu";
+  readonly activation?: Activation;
 }
 
 export function matmul(x: ArrayLike<number>, weight: ArrayLike<number>, c: MatmulCase): Float64Array {
@@ -23,9 +25,10 @@ export function matmul(x: ArrayLike<number>, weight: ArrayLike<number>, c: Matmu
   return y;
 }
 
-export function activate(v: number, name: NonNullable<MatmulCase["activation"]>): number {
+export function activate(v: number, name: Activation): number {
   if (name === "silu") return v / (1 + Math.exp(-v));
   if (name === "quick_gelu") return v / (1 + Math.exp(-1.702 * v));
+  if (name === "leaky_relu") return v < 0 ? v / 5 : v;
   if (name === "gelu") return v * normalCdf(v);
   return v;
 }

@@ -3,6 +3,7 @@ enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 diagnostic(off, subgroup_uniformity);
+const WRAP = false;
 const WORKGROUP_SIZE = 64u;
 const MATRIX_M = 8u;
 const MATRIX_N = 8u;
@@ -19,6 +20,15 @@ struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u
 @group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> slabs: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> uniforms: Uniforms;
+
+fn wrapped(i: i32, size: u32) -> i32 {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
+}
+fn wrapped4(i: vec4i, size: u32) -> vec4i {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
+}
 
 struct Row { sample: u32, top: i32, left: i32 }
 
@@ -43,8 +53,8 @@ fn load_octet(row: Row, octet: u32) -> vec4u {
   let channel = octet - tap * uniforms.channel_octets;
   let dy = tap / uniforms.kernel_width;
   // A row or column before the first becomes a huge number, so one comparison finds both borders.
-  let down = u32(row.top + i32(dy));
-  let right = u32(row.left + i32(tap - dy * uniforms.kernel_width));
+  let down = u32(wrapped(row.top + i32(dy), uniforms.map_height));
+  let right = u32(wrapped(row.left + i32(tap - dy * uniforms.kernel_width), uniforms.map_width));
   if (down >= uniforms.map_height || right >= uniforms.map_width) { return vec4u(); }
   let input_row = row.sample * uniforms.input_rows + (down >> uniforms.upsample) - uniforms.first_input_row;
   return x[(input_row * uniforms.width + (right >> uniforms.upsample)) * uniforms.channel_octets + channel];

@@ -3,6 +3,7 @@ enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 diagnostic(off, subgroup_uniformity);
+const WRAP = false;
 const WORKGROUP_SIZE = 64u;
 const MATRIX_M = 8u;
 const MATRIX_N = 8u;
@@ -65,16 +66,25 @@ fn quick_gelu4(x: vec4f) -> vec4f {
   return x / (1.0 + exp(min(-1.702 * x, vec4f(80.0))));
 }
 
+fn leaky_relu(x: f32) -> f32 {
+  return max(x, 0.2 * x);
+}
+fn leaky_relu4(x: vec4f) -> vec4f {
+  return max(x, 0.2 * x);
+}
+
 fn activate(x: f32) -> f32 {
   if (ACTIVATION == 1u) { return silu(x); }
   if (ACTIVATION == 2u) { return gelu(x); }
   if (ACTIVATION == 3u) { return quick_gelu(x); }
+  if (ACTIVATION == 5u) { return leaky_relu(x); }
   return x;
 }
 fn activate4(x: vec4f) -> vec4f {
   if (ACTIVATION == 1u) { return silu4(x); }
   if (ACTIVATION == 2u) { return gelu4(x); }
   if (ACTIVATION == 3u) { return quick_gelu4(x); }
+  if (ACTIVATION == 5u) { return leaky_relu4(x); }
   return x;
 }
 
@@ -85,6 +95,15 @@ fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
   value = activate4(value);
   if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
   return value;
+}
+
+fn wrapped(i: i32, size: u32) -> i32 {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
+}
+fn wrapped4(i: vec4i, size: u32) -> vec4i {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
 }
 
 struct Row { sample: u32, top: i32, left: i32 }
@@ -110,8 +129,8 @@ fn load_octet(row: Row, octet: u32) -> vec4u {
   let channel = octet - tap * uniforms.channel_octets;
   let dy = tap / uniforms.kernel_width;
   // A row or column before the first becomes a huge number, so one comparison finds both borders.
-  let down = u32(row.top + i32(dy));
-  let right = u32(row.left + i32(tap - dy * uniforms.kernel_width));
+  let down = u32(wrapped(row.top + i32(dy), uniforms.map_height));
+  let right = u32(wrapped(row.left + i32(tap - dy * uniforms.kernel_width), uniforms.map_width));
   if (down >= uniforms.map_height || right >= uniforms.map_width) { return vec4u(); }
   let input_row = row.sample * uniforms.input_rows + (down >> uniforms.upsample) - uniforms.first_input_row;
   return x[(input_row * uniforms.width + (right >> uniforms.upsample)) * uniforms.channel_octets + channel];

@@ -7,6 +7,7 @@ alias Weight4 = vec4<f32>;
 alias Added = f32;
 alias Added2 = vec2<f32>;
 alias Added4 = vec4<f32>;
+const WRAP = false;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
 struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channels: u32, columns: u32 }
@@ -64,16 +65,25 @@ fn quick_gelu4(x: vec4f) -> vec4f {
   return x / (1.0 + exp(min(-1.702 * x, vec4f(80.0))));
 }
 
+fn leaky_relu(x: f32) -> f32 {
+  return max(x, 0.2 * x);
+}
+fn leaky_relu4(x: vec4f) -> vec4f {
+  return max(x, 0.2 * x);
+}
+
 fn activate(x: f32) -> f32 {
   if (ACTIVATION == 1u) { return silu(x); }
   if (ACTIVATION == 2u) { return gelu(x); }
   if (ACTIVATION == 3u) { return quick_gelu(x); }
+  if (ACTIVATION == 5u) { return leaky_relu(x); }
   return x;
 }
 fn activate4(x: vec4f) -> vec4f {
   if (ACTIVATION == 1u) { return silu4(x); }
   if (ACTIVATION == 2u) { return gelu4(x); }
   if (ACTIVATION == 3u) { return quick_gelu4(x); }
+  if (ACTIVATION == 5u) { return leaky_relu4(x); }
   return x;
 }
 
@@ -84,6 +94,15 @@ fn epilogue(sum: f32, row: u32, column: u32, sample: u32) -> f32 {
   value = activate(value);
   if ((uniforms.terms & 4u) != 0u) { value += f32(residual[row * uniforms.columns + column]); }
   return value;
+}
+
+fn wrapped(i: i32, size: u32) -> i32 {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
+}
+fn wrapped4(i: vec4i, size: u32) -> vec4i {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -99,8 +118,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   var sum = 0.0;
   for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
     for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
-      let input_row = i32(down * uniforms.stride + dy) - i32(uniforms.top);
-      let input_column = i32(right * uniforms.stride + dx) - i32(uniforms.left);
+      let input_row = wrapped(i32(down * uniforms.stride + dy) - i32(uniforms.top), uniforms.map_height);
+      let input_column = wrapped(i32(right * uniforms.stride + dx) - i32(uniforms.left), uniforms.map_width);
       if (input_row < 0 || input_row >= i32(uniforms.map_height)) { continue; }
       if (input_column < 0 || input_column >= i32(uniforms.map_width)) { continue; }
       let bound_row = (u32(input_row) >> uniforms.upsample) - uniforms.first_input_row;

@@ -4,6 +4,7 @@ alias Element4 = vec4<f32>;
 alias Weight = f32;
 alias Weight2 = vec2<f32>;
 alias Weight4 = vec4<f32>;
+const WRAP = false;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
 struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, inner_quads: u32, quads: u32, slice_quads: u32, slab_rows: u32, slab_quads: u32, eight: u32 }
@@ -11,6 +12,15 @@ struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
 @group(0) @binding(2) var<storage, read_write> slabs: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> uniforms: Uniforms;
+
+fn wrapped(i: i32, size: u32) -> i32 {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
+}
+fn wrapped4(i: vec4i, size: u32) -> vec4i {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
+}
 
 const OUTSIDE = 0xffffffffu;
 
@@ -34,8 +44,8 @@ fn find_pixels(rows: vec4u) -> Pixels {
 
 fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
   // A row or column before the first becomes a huge number, so one comparison finds both borders.
-  let down = vec4u(pixels.top + i32(dy));
-  let right = vec4u(pixels.left + i32(dx));
+  let down = vec4u(wrapped4(pixels.top + i32(dy), uniforms.map_height));
+  let right = vec4u(wrapped4(pixels.left + i32(dx), uniforms.map_width));
   let inside = (down < vec4u(uniforms.map_height)) & (right < vec4u(uniforms.map_width));
   let input_row = pixels.sample * uniforms.input_rows + (down >> vec4u(uniforms.upsample)) - uniforms.first_input_row;
   return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);

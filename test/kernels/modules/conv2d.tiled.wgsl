@@ -7,6 +7,7 @@ alias Weight4 = vec4<f32>;
 alias Added = f32;
 alias Added2 = vec2<f32>;
 alias Added4 = vec4<f32>;
+const WRAP = false;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
 struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, inner_quads: u32, quads: u32, eight: u32 }
@@ -60,16 +61,25 @@ fn quick_gelu4(x: vec4f) -> vec4f {
   return x / (1.0 + exp(min(-1.702 * x, vec4f(80.0))));
 }
 
+fn leaky_relu(x: f32) -> f32 {
+  return max(x, 0.2 * x);
+}
+fn leaky_relu4(x: vec4f) -> vec4f {
+  return max(x, 0.2 * x);
+}
+
 fn activate(x: f32) -> f32 {
   if (ACTIVATION == 1u) { return silu(x); }
   if (ACTIVATION == 2u) { return gelu(x); }
   if (ACTIVATION == 3u) { return quick_gelu(x); }
+  if (ACTIVATION == 5u) { return leaky_relu(x); }
   return x;
 }
 fn activate4(x: vec4f) -> vec4f {
   if (ACTIVATION == 1u) { return silu4(x); }
   if (ACTIVATION == 2u) { return gelu4(x); }
   if (ACTIVATION == 3u) { return quick_gelu4(x); }
+  if (ACTIVATION == 5u) { return leaky_relu4(x); }
   return x;
 }
 
@@ -80,6 +90,15 @@ fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
   value = activate4(value);
   if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
   return value;
+}
+
+fn wrapped(i: i32, size: u32) -> i32 {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
+}
+fn wrapped4(i: vec4i, size: u32) -> vec4i {
+  if (WRAP) { return (i % i32(size) + i32(size)) % i32(size); }
+  return i;
 }
 
 const OUTSIDE = 0xffffffffu;
@@ -104,8 +123,8 @@ fn find_pixels(rows: vec4u) -> Pixels {
 
 fn input_pixels(pixels: Pixels, dy: u32, dx: u32) -> vec4u {
   // A row or column before the first becomes a huge number, so one comparison finds both borders.
-  let down = vec4u(pixels.top + i32(dy));
-  let right = vec4u(pixels.left + i32(dx));
+  let down = vec4u(wrapped4(pixels.top + i32(dy), uniforms.map_height));
+  let right = vec4u(wrapped4(pixels.left + i32(dx), uniforms.map_width));
   let inside = (down < vec4u(uniforms.map_height)) & (right < vec4u(uniforms.map_width));
   let input_row = pixels.sample * uniforms.input_rows + (down >> vec4u(uniforms.upsample)) - uniforms.first_input_row;
   return select(vec4u(OUTSIDE), input_row * uniforms.width + (right >> vec4u(uniforms.upsample)), inside);

@@ -65,16 +65,25 @@ fn quick_gelu4(x: vec4f) -> vec4f {
   return x / (1.0 + exp(min(-1.702 * x, vec4f(80.0))));
 }
 
+fn leaky_relu(x: f32) -> f32 {
+  return max(x, 0.2 * x);
+}
+fn leaky_relu4(x: vec4f) -> vec4f {
+  return max(x, 0.2 * x);
+}
+
 fn activate(x: f32) -> f32 {
   if (ACTIVATION == 1u) { return silu(x); }
   if (ACTIVATION == 2u) { return gelu(x); }
   if (ACTIVATION == 3u) { return quick_gelu(x); }
+  if (ACTIVATION == 5u) { return leaky_relu(x); }
   return x;
 }
 fn activate4(x: vec4f) -> vec4f {
   if (ACTIVATION == 1u) { return silu4(x); }
   if (ACTIVATION == 2u) { return gelu4(x); }
   if (ACTIVATION == 3u) { return quick_gelu4(x); }
+  if (ACTIVATION == 5u) { return leaky_relu4(x); }
   return x;
 }
 
