@@ -52,7 +52,8 @@ function fromPng(bytes: Buffer, path: string, note: (text: string) => void): Ras
   return { width, height, channels: 4, data };
 }
 
-async function wholeFile(path: string): Promise<Buffer> {
+/** All bytes of a picture's file. @throws FileSystemError those of `openFile`; ImageError IMAGE_SIZE */
+export async function wholeFile(path: string): Promise<Buffer> {
   const source = await openFile(path);
   try {
     if (source.size > mostBytes) {

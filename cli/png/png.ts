@@ -57,7 +57,7 @@ export function decodePng(bytes: Buffer): DecodedPng {
   const plain = Buffer.concat([signature, ...needed.map(({ type, data }) => writeChunk(type, data))]);
   try {
     const { width, height, data } = PNG.sync.read(plain);
-    return { width, height, data, texts: readTexts(chunks) };
+    return { width, height, data, texts: readTexts(chunks).texts };
   } catch (error) {
     throw new ImageError("PNG_PIXELS", `PNG: the pixels can't be decoded (${error instanceof Error ? error.message : error})`, {
       hint: "the file is damaged: get it again, or open it elsewhere and save it as PNG",
@@ -68,7 +68,7 @@ export function decodePng(bytes: Buffer): DecodedPng {
 
 /** The texts of a PNG, its pixels left alone. @throws ImageError those of `readChunks` */
 export function readPngTexts(bytes: Buffer): ReadonlyMap<string, string> {
-  return readTexts(readChunks(bytes));
+  return readTexts(readChunks(bytes)).texts;
 }
 
 const channelsOf: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };

@@ -6,7 +6,9 @@ import { inflateSync } from "node:zlib";
 import { type Chunk, writeChunk } from "./chunks.ts";
 
 /** Longest text that is read, bytes: a chunk may inflate to anything. */
-const longestText = 1 << 20;
+export const longestText = 1 << 20;
+/** Bytes; the format's own limit. */
+const longestKeyword = 79;
 
 /** The chunk for `keyword: text`. NULs are left out: they would end a tEXt early. */
 export function writeText(keyword: string, text: string): Buffer {
@@ -20,33 +22,40 @@ function isLatin1(text: string): boolean {
   return [...text].every((character) => character <= "\u00ff");
 }
 
-/** Every text in the chunks, the first of a keyword. Texts over 1 MiB and those that don't decode are passed over. */
-export function readTexts(chunks: readonly Chunk[]): Map<string, string> {
-  const texts = new Map<string, string>();
-  for (const chunk of chunks) {
-    const entry = readText(chunk);
-    if (entry && !texts.has(entry[0])) texts.set(...entry);
-  }
-  return texts;
+export interface Texts {
+  /** The first text of a keyword. */
+  readonly texts: Map<string, string>;
+  /** What was not read: "workflow: more than 1048576 bytes". */
+  readonly skipped: string[];
 }
 
-function readText({ type, data }: Chunk): [keyword: string, text: string] | undefined {
-  const end = data.indexOf(0);
-  if (end < 1 || end > 79 || data.length > longestText) return undefined;
-  const keyword = data.toString("latin1", 0, end);
-  const rest = data.subarray(end + 1);
-  if (type === "tEXt") return [keyword, rest.toString("latin1")];
-  if (type === "zTXt") return decode(keyword, "latin1", true, rest.subarray(1));
-  if (type !== "iTXt") return undefined;
+/** Every text in the chunks. Those over 1 MiB and those that don't decode are passed over. */
+export function readTexts(chunks: readonly Chunk[]): Texts {
+  const texts = new Map<string, string>();
+  const skipped: string[] = [];
+  for (const chunk of chunks.filter(({ type }) => type === "tEXt" || type === "zTXt" || type === "iTXt")) {
+    const end = chunk.data.subarray(0, longestKeyword + 1).indexOf(0);
+    const keyword = chunk.data.toString("latin1", 0, Math.max(end, 0));
+    const text = end < 1 ? undefined : readText(chunk, chunk.data.subarray(end + 1));
+    if (text === undefined) skipped.push(`${keyword || chunk.type}: more than ${longestText} bytes, or damaged`);
+    else if (!texts.has(keyword)) texts.set(keyword, text);
+  }
+  return { texts, skipped };
+}
+
+function readText({ type, data }: Chunk, rest: Buffer): string | undefined {
+  if (data.length > longestText) return undefined;
+  if (type === "tEXt") return rest.toString("latin1");
+  if (type === "zTXt") return decode("latin1", true, rest.subarray(1));
   const language = rest.indexOf(0, 2);
   const translated = language < 0 ? -1 : rest.indexOf(0, language + 1);
   if (translated < 0) return undefined;
-  return decode(keyword, "utf8", rest[0] === 1, rest.subarray(translated + 1));
+  return decode("utf8", rest[0] === 1, rest.subarray(translated + 1));
 }
 
-function decode(keyword: string, encoding: "latin1" | "utf8", packed: boolean, data: Buffer): [string, string] | undefined {
+function decode(encoding: "latin1" | "utf8", packed: boolean, data: Buffer): string | undefined {
   try {
-    return [keyword, (packed ? inflateSync(data, { maxOutputLength: longestText }) : data).toString(encoding)];
+    return (packed ? inflateSync(data, { maxOutputLength: longestText }) : data).toString(encoding);
   } catch {
     return undefined;
   }

@@ -1,0 +1,182 @@
+import { describe, expect, it } from "vitest";
+import { recipeOf } from "../../../cli/metadata/recognise.ts";
+
+const read = (texts: Readonly<Record<string, string>>) => recipeOf(new Map(Object.entries(texts)));
+
+/** A graph as ComfyUI writes it, with a seed that no double holds and the NaN of its `is_changed`. */
+const graph = {
+  "3": {
+    class_type: "KSampler",
+    inputs: {
+      seed: 5,
+      steps: 20,
+      cfg: 8,
+      sampler_name: "euler_ancestral",
+      scheduler: "normal",
+      denoise: 1,
+      model: ["10", 0],
+      positive: ["6", 0],
+      negative: ["7", 0],
+      latent_image: ["5", 0],
+    },
+  },
+  "4": { class_type: "CheckpointLoaderSimple", inputs: { ckpt_name: "sd/v1-5.safetensors" } },
+  "5": { class_type: "EmptyLatentImage", inputs: { width: 512, height: 768, batch_size: 1 } },
+  "6": { class_type: "CLIPTextEncode", inputs: { text: ["12", 0], clip: ["11", 0] } },
+  "7": { class_type: "CLIPTextEncode", inputs: { text: "blurry", clip: ["11", 0] } },
+  "8": { class_type: "VAEDecode", inputs: { samples: ["3", 0], vae: ["13", 0] } },
+  "9": { class_type: "SaveImage", inputs: { filename_prefix: "ComfyUI", images: ["8", 0] } },
+  "10": {
+    class_type: "LoraLoader",
+    inputs: { lora_name: "foo.safetensors", strength_model: 0.8, strength_clip: 0.5, model: ["4", 0], clip: ["4", 1] },
+  },
+  "11": { class_type: "CLIPSetLastLayer", inputs: { stop_at_clip_layer: -2, clip: ["10", 1] } },
+  "12": { class_type: "PrimitiveString", inputs: { value: "a (red:1.2) fox" } },
+  "13": { class_type: "VAELoader", inputs: { vae_name: "kl.safetensors" } },
+};
+type Graph = Record<string, { class_type: string; inputs: Record<string, unknown> }>;
+
+describe("ComfyUI's graph", () => {
+  const comfy = (changes: Graph = {}) => read({ prompt: JSON.stringify({ ...graph, ...changes }), workflow: "{}" })!;
+  const changed = (id: keyof typeof graph, inputs: Record<string, unknown>): Graph => ({
+    [id]: { class_type: graph[id].class_type, inputs: { ...graph[id].inputs, ...inputs } },
+  });
+
+  it("is followed from the saved picture to the models", () => {
+    const recipe = comfy();
+    expect(recipe).toMatchObject({
+      source: "comfy",
+      command: "txt2img",
+      prompt: "a (red:1.2) fox",
+      negative: "blurry",
+      model: { name: "v1-5.safetensors" },
+      vae: { name: "kl.safetensors" },
+      loras: [{ name: "foo.safetensors", unet: 0.8, textEncoder: 0.5 }],
+      unknown: [],
+    });
+    expect(recipe.settings).toMatchObject({
+      seed: 5n,
+      steps: 20,
+      guidance: 8,
+      sampler: "euler_ancestral",
+      schedule: "normal",
+      width: 512,
+      height: 768,
+      clipSkip: 2,
+      compat: "comfy",
+    });
+  });
+
+  it("keeps seeds above 2^53, and reads Python's NaN", () => {
+    const text = JSON.stringify({ ...graph, ...changed("3", { seed: "SEED" }) })
+      .replace('"SEED"', "18446744073709551615")
+      .replace('"class_type":"SaveImage"', '"is_changed":[NaN],"class_type":"SaveImage"');
+    expect(read({ prompt: text })?.settings.seed).toBe(18446744073709551615n);
+    const quoted = JSON.stringify({ ...graph, ...changed("12", { value: 'NaN "12345678901234567890" \\' }) });
+    expect(read({ prompt: quoted })?.prompt).toBe('NaN "12345678901234567890" \\');
+  });
+
+  it("finds the picture to start from", () => {
+    const recipe = comfy({
+      ...changed("3", { latent_image: ["20", 0], denoise: 0.6 }),
+      "20": { class_type: "VAEEncode", inputs: { pixels: ["21", 0], vae: ["4", 2] } },
+      "21": { class_type: "LoadImage", inputs: { image: "cat.png" } },
+    });
+    expect(recipe).toMatchObject({ command: "img2img", init: { name: "cat.png" }, settings: { strength: 0.6 } });
+  });
+
+  it("takes a second sampler for the hires pass", () => {
+    const recipe = comfy({
+      ...changed("8", { samples: ["31", 0] }),
+      "30": { class_type: "LatentUpscaleBy", inputs: { upscale_method: "bilinear", scale_by: 1.5, samples: ["3", 0] } },
+      "31": { class_type: "KSampler", inputs: { ...graph["3"].inputs, steps: 12, denoise: 0.5, latent_image: ["30", 0] } },
+    });
+    expect(recipe.settings).toMatchObject({
+      steps: 20,
+      hiresScale: 1.5,
+      hiresSteps: 12,
+      hiresStrength: 0.5,
+      hiresUpscaler: "Latent (bilinear)",
+    });
+  });
+
+  it("names the nodes in the way that it does not know, and goes on behind them", () => {
+    const recipe = comfy({
+      ...changed("3", { model: ["40", 0] }),
+      "40": { class_type: "FreeU_V2", inputs: { b1: 1.3, model: ["10", 0] } },
+    });
+    expect(recipe.unknown).toEqual(["node 40 (FreeU_V2)"]);
+    expect(recipe.model?.name).toBe("v1-5.safetensors");
+    expect(recipe.loras).toHaveLength(1);
+  });
+
+  it("goes before what a node wrote for A1111", () => {
+    const parameters = "a\nSteps: 1, Sampler: Euler, CFG scale: 1, Seed: 1";
+    expect(read({ parameters, prompt: JSON.stringify(graph) })?.source).toBe("comfy");
+    expect(read({ parameters, prompt: "a red fox" })?.source).toBe("a1111");
+  });
+
+  it("ends where links go round in circles or nowhere", () => {
+    const circle = comfy({
+      ...changed("3", { model: ["50", 0], positive: ["50", 0], latent_image: ["50", 0] }),
+      "50": { class_type: "Reroute", inputs: { "": ["51", 0] } },
+      "51": { class_type: "Reroute", inputs: { "": ["50", 0] } },
+    });
+    expect(circle).toMatchObject({ prompt: "", model: undefined });
+    expect(comfy(changed("3", { model: ["nowhere", 0], positive: [] })).model).toBeUndefined();
+  });
+});
+
+describe("stable-diffusion.cpp's text", () => {
+  const line =
+    "a red fox\nNegative prompt: blurry\nSteps: 28, CFG scale: 7.000000, Guidance: 3.500000, Eta: inf, Seed: 16124, Size: 512x768, " +
+    "Model: v1-5.safetensors, RNG: cuda, Sampler: euler_a karras, VAE: kl.safetensors, Clip skip: 2, Version: stable-diffusion.cpp";
+  const json = {
+    schema: "sdcpp.image.params/v1",
+    mode: "img_gen",
+    generator: { name: "stable-diffusion.cpp", version: "1.0.0", commit: "abc123" },
+    seed: 1375127038,
+    width: 512,
+    height: 768,
+    prompt: { positive: "a f\u00fcchs, SDCPP: {}", negative: "blurry" },
+    sampling: { steps: 30, eta: null, method: "dpm++2mv2", scheduler: "karras", guidance: { txt_cfg: 5 }, custom_sigmas: [] },
+    models: { model: "v1-5.safetensors", vae: "kl.safetensors" },
+    clip_skip: 2,
+    strength: 0.75,
+    rng: "cpu",
+    loras: [{ name: "foo.safetensors", multiplier: 0.7 }],
+  };
+
+  it("is read from its line", () => {
+    const recipe = read({ parameters: line })!;
+    expect(recipe).toMatchObject({
+      source: "sdcpp",
+      prompt: "a red fox",
+      negative: "blurry",
+      model: { name: "v1-5.safetensors" },
+    });
+    expect(recipe.settings).toMatchObject({ steps: 28, guidance: 7, seed: 16124n, width: 512, height: 768, rng: "philox" });
+    expect(recipe.settings).toMatchObject({ sampler: "euler_a", schedule: "karras", clipSkip: 2 });
+    expect(recipe.settings.eta).toBeUndefined();
+  });
+
+  it("is read from its JSON, which is UTF-8 in a Latin-1 chunk, whatever the prompt holds", () => {
+    const bytes = Buffer.from(`x, SDCPP: {\n${line.split("\n")[2]}, SDCPP: ${JSON.stringify(json)}`, "utf8").toString("latin1");
+    const recipe = read({ parameters: bytes })!;
+    expect(recipe).toMatchObject({
+      generator: "stable-diffusion.cpp 1.0.0 abc123",
+      prompt: "a f\u00fcchs, SDCPP: {}",
+      vae: { name: "kl.safetensors" },
+      loras: [{ name: "foo.safetensors", unet: 0.7, textEncoder: 0.7 }],
+    });
+    expect(recipe.settings).toMatchObject({
+      seed: 1375127038n,
+      steps: 30,
+      sampler: "dpmpp_2m_v2",
+      schedule: "karras",
+      rng: "cpu",
+      guidance: 5,
+    });
+    expect(recipe.settings.eta).toBeUndefined();
+  });
+});
