@@ -25,3 +25,12 @@ export { scale } from "./scale.ts";
 export type { Activation } from "./snippets.ts";
 export { toPixels } from "./to-pixels.ts";
 export { type UnpackOptions, unpackWeight, weightFormats } from "./unpack-weight.ts";
+export {
+  gatherWeight,
+  hadamard,
+  kronecker,
+  mergeWeight,
+  rotateOutputs,
+  type WeightWindow,
+  weightGain,
+} from "./weight-merge/index.ts";

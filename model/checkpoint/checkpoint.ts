@@ -61,6 +61,21 @@ export class Checkpoint {
     return [...this.#targets.values()].map(({ tensor, parts }) => ({ tensor, names: parts.map(({ entry }) => entry.name) }));
   }
 
+  /** The tensors on the device and how each is made from the file, for add-ons that change them. */
+  get targets(): readonly Target[] {
+    return [...this.#targets.values()];
+  }
+
+  /**
+   * Streams these targets from the file, once more or into other tensors.
+   * @throws ModelFileError CHECKPOINT_NONFINITE, CHECKPOINT_CHANGED
+   */
+  async stream(targets: readonly Target[], options: LoadOptions = {}): Promise<void> {
+    const allowNonfinite = this.#options.allowNonfinite ?? false;
+    await loadTargets(this.device, this.file.source, targets, { ...options, allowNonfinite });
+    await this.#expectUnchanged();
+  }
+
   /** Tensors that no module asked for and a rule explains, by reason. */
   get ignored(): readonly Ignored[] {
     return sortUnused(this.#unasked()).ignored;
@@ -103,12 +118,7 @@ export class Checkpoint {
       this.warnings.push(`${listed(widened.map(({ label }) => label))}: values above 65504 do not fit f16, kept in f32`);
     }
     if (allZero.length > 0) this.warnings.push(`${listed(allZero.map(({ label }) => label))}: all zero`);
-    if ((await this.file.source.unchanged?.()) === false) {
-      throw new ModelFileError("CHECKPOINT_CHANGED", `${this.file.source.name}: the file changed while it was read`, {
-        hint: "wait until its download or conversion has ended, then run again",
-        context: { file: this.file.source.name },
-      });
-    }
+    await this.#expectUnchanged();
     return widened.length > 0;
   }
 
@@ -155,6 +165,14 @@ export class Checkpoint {
   /** See Weights.leave. */
   leave(path: string): void {
     this.#left.push(path);
+  }
+
+  async #expectUnchanged(): Promise<void> {
+    if ((await this.file.source.unchanged?.()) !== false) return;
+    throw new ModelFileError("CHECKPOINT_CHANGED", `${this.file.source.name}: the file changed while it was read`, {
+      hint: "wait until its download or conversion has ended, then run again",
+      context: { file: this.file.source.name },
+    });
   }
 
   #make<T>(make: (weights: Weights) => T): T {
