@@ -5,9 +5,10 @@
 import type { Device } from "./device.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import type { Allocation } from "./pool.ts";
-import { bindingOf, type Command, copyCommand, UniformArena, uniformAlignment } from "./recorder.ts";
+import { bindingOf, type Command, copyCommand } from "./recorder.ts";
 import type { Grid } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
+import { UniformArena } from "./uniforms.ts";
 
 export interface RecordedLaunch {
   readonly kernel: KernelDefinition;
@@ -60,12 +61,8 @@ export class Capture<T> {
 
   /** Runs the recorded work once, after everything recorded on the device so far. */
   run(): void {
-    const { bindGroups, counters } = this.device;
-    const isFirst = this.#commands === undefined;
-    const before = bindGroups.built;
     this.#build();
     this.device.replay(this.#commands!);
-    if (!isFirst) counters.bindGroupsBuiltInReplay += bindGroups.built - before;
   }
 
   /** Gives back the memory of the results. */
@@ -80,7 +77,7 @@ export class Capture<T> {
   #build(): void {
     if (this.#commands) return;
     const { pipelines, bindGroups } = this.device;
-    const arena = new UniformArena(this.device, Math.max(1, this.launches.length) * uniformAlignment);
+    const arena = new UniformArena(this.device, this.launches.length);
     this.#uniforms = arena;
     this.#commands = this.#recorded.map((item) => {
       if (!("kernel" in item)) return copyCommand(item.source, item.target);

@@ -3,14 +3,15 @@
  * its queue. Made from a GPU object, so nothing is global and Node and browser are alike.
  */
 import { ActivationMemory } from "./activations.ts";
+import { BindGroupCache } from "./bind-groups.ts";
 import { Capture, type Recorded } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
 import { DeviceError, LimnError, ShapeError } from "./errors.ts";
 import { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
-import { BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
-import { BindGroupCache, bindingBytes, bindingOf, type Command, copyCommand, UniformArena } from "./recorder.ts";
+import { type Allocation, BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
+import { bindingBytes, bindingOf, type Command, copyCommand } from "./recorder.ts";
 import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
 import { allocationsIn, ScopeStack } from "./scopes.ts";
 import type { Grid } from "./shape.ts";
@@ -41,7 +42,6 @@ export class Device {
   #recording: Recorded[] | undefined;
   readonly #scopes = new ScopeStack();
   #pending: Command[] = [];
-  readonly #uniforms: UniformArena;
   /** Stands in for optional buffers that a launch leaves out. */
   readonly #placeholder: Tensor;
   readonly #failures: FailureWatch;
@@ -56,7 +56,6 @@ export class Device {
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
     this.#failures = new FailureWatch(gpu, { software: isSoftware(info), patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
-    this.bindGroups = new BindGroupCache(gpu);
     this.submitter = new Submitter(gpu);
     this.#buffers = new BufferFactory(gpu, {
       destroyed: (buffer) => this.bindGroups.forget(buffer),
@@ -65,7 +64,7 @@ export class Device {
     });
     this.#pool = new Pool(this.#buffers);
     this.#activations = new ActivationMemory(this.#buffers);
-    this.#uniforms = new UniformArena(this, 65536);
+    this.bindGroups = new BindGroupCache(this);
     this.#placeholder = new Tensor(this, this.#pool.take(256, "placeholder"), [64], "f32");
     this.#buffers.counters.liveBytes = 0;
   }
@@ -110,6 +109,17 @@ export class Device {
     const allocation = (this.#recording ? this.#activations : this.#pool).take(bytes, label);
     this.#scopes.add(allocation);
     return new Tensor(this, allocation, [...shape], dtype);
+  }
+
+  /** A tensor of x's shape and dtype, in the same slots where x lies in some and one is left. */
+  emptyLike(x: Tensor, label?: string): Tensor {
+    const slot = this.#recording ? undefined : x.allocation.slots?.take(label);
+    return slot ? slot.reshape(x.shape) : this.empty(x.shape, x.dtype, label);
+  }
+
+  /** The innermost scope frees this when it ends. */
+  own(allocation: Allocation): void {
+    this.#scopes.add(allocation);
   }
 
   /** A tensor with `data`: Float32Array becomes f32, or f16 when asked; Uint16Array is f16 bits; Uint32Array is u32. */
@@ -199,9 +209,15 @@ export class Device {
       return;
     }
     this.counters.dispatches++;
-    if (this.#uniforms.full) this.flush();
     const compiled = this.pipelines.compileNow(kernel, variant);
-    const bindGroup = this.bindGroups.get(compiled.layout, bound.map(bindingOf), this.#uniforms.push(kernel, uniforms));
+    const bindings = bound.map(bindingOf);
+    const known = () => this.bindGroups.get(compiled.layout, bindings, kernel, uniforms);
+    let bindGroup = known();
+    if (!bindGroup) {
+      this.flush();
+      this.bindGroups.clear();
+      bindGroup = known()!;
+    }
     this.#pending.push({ kernel: compiled, bindGroup, x: grid[0], y: grid[1] ?? 1, z: grid[2] ?? 1 });
   }
 
@@ -220,8 +236,7 @@ export class Device {
     if (this.#pending.length === 0) return;
     const commands = this.#pending;
     this.#pending = [];
-    this.#uniforms.upload();
-    this.#uniforms.reset();
+    this.bindGroups.nextBatch();
     this.#submit(commands);
   }
 
@@ -255,7 +270,7 @@ export class Device {
    */
   async recoverMemory(): Promise<boolean> {
     this.#pending = [];
-    this.#uniforms.reset();
+    this.bindGroups.nextBatch();
     // What was submitted before may still report that the memory it should use is not there.
     await this.#failures.wait(this.gpu.queue.onSubmittedWorkDone()).catch(() => {});
     this.#pool.trim();

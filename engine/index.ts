@@ -17,6 +17,7 @@ export { writeModule } from "./preamble.ts";
 export { Profiler, type Timing } from "./profiler.ts";
 export type { DeviceOptions } from "./request.ts";
 export { describe, expectSameShape, expectShape, foldGroups, type Grid, perElement } from "./shape.ts";
+export { Slots, slotBegin } from "./slots.ts";
 export type { DeviceCounters } from "./submitter.ts";
 export { elementCount, Tensor } from "./tensor.ts";
 export { detectTier, type MatrixConfig, matrixConfigOf, matrixFeature, type Precision, type Tier, tiers } from "./tier.ts";

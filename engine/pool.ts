@@ -3,6 +3,7 @@
  * runs commands in order, so a buffer that an earlier command still reads may already be given to a later one.
  */
 import { OutOfMemoryError } from "./errors.ts";
+import type { Slots } from "./slots.ts";
 
 /** One storage buffer. `id` names it in bind-group keys. */
 export interface PooledBuffer {
@@ -17,6 +18,8 @@ export interface Allocation {
   readonly label: string;
   readonly freed: boolean;
   readonly buffer: PooledBuffer;
+  /** What it is one of, where it does not have the buffer to itself. */
+  readonly slots?: Slots;
   release(): void;
 }
 

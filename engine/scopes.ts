@@ -24,7 +24,8 @@ export class ScopeStack {
     } finally {
       this.#scopes.pop();
       const kept = allocationsIn(result);
-      for (const allocation of made) {
+      // Newest first: the pool hands out what came back last, so the same work gets the same buffers when it is done again.
+      for (const allocation of made.reverse()) {
         if (kept.has(allocation)) this.add(allocation);
         else allocation.release();
       }

@@ -9,8 +9,8 @@ export interface DeviceCounters {
   /** Microseconds a dispatch that each of the last replays took to encode (submit excluded), newest last. */
   readonly replayMicros: number[];
   /**
-   * Bind groups that replays of captures built after these stood ready: none, or a replay does work that belongs to setup. The
-   * launches of a sampler between the replays are not captured and not counted here.
+   * Bind groups built in denoising steps from the third of a picture on, by its replays and by what a sampler launches between
+   * them: none, or a step does work that belongs to setup.
    */
   bindGroupsBuiltInReplay: number;
 }

@@ -6,7 +6,7 @@ import { addPerChannelNaive, addPerChannelVec4 } from "./add-per-channel.ts";
 import { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
 import { blendKernel } from "./blend.ts";
 import { castNaive, castVec4 } from "./cast.ts";
-import { combineKernel } from "./combine.ts";
+import { combineKernel, combineSlotsKernel } from "./combine.ts";
 import { composedGuidanceKernel } from "./composed-guidance.ts";
 import { concatNaive, concatVec4 } from "./concat.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./conv2d/matrix.ts";
@@ -27,6 +27,14 @@ import { rescaledGuidanceKernel } from "./rescaled-guidance.ts";
 import { scaleNaive, scaleVec4 } from "./scale.ts";
 import { toPixelsKernel } from "./to-pixels.ts";
 import { unpackWeightKernel } from "./unpack-weight.ts";
+import {
+  gatherWeightKernel,
+  hadamardKernel,
+  kroneckerKernel,
+  mergeWeightKernel,
+  rotateOutputsKernel,
+  weightGainKernel,
+} from "./weight-merge/index.ts";
 
 /** Sorted by name, the rungs of a ladder from the readable one up. */
 export const allKernels: readonly KernelDefinition[] = [
@@ -44,6 +52,7 @@ export const allKernels: readonly KernelDefinition[] = [
   castNaive,
   castVec4,
   combineKernel,
+  combineSlotsKernel,
   concatNaive,
   concatVec4,
   conv2dNaive,
@@ -81,4 +90,10 @@ export const allKernels: readonly KernelDefinition[] = [
   scaleVec4,
   toPixelsKernel,
   unpackWeightKernel,
+  mergeWeightKernel,
+  weightGainKernel,
+  gatherWeightKernel,
+  kroneckerKernel,
+  hadamardKernel,
+  rotateOutputsKernel,
 ];

@@ -1,6 +1,15 @@
 /** @file Linear combinations of latents: every step of every sampler is one of these. */
 
-import { defineKernel, describe, expectSameShape, perElement, ShapeError, type Tensor } from "../engine/index.ts";
+import {
+  defineKernel,
+  describe,
+  expectSameShape,
+  perElement,
+  ShapeError,
+  type Slots,
+  slotBegin,
+  type Tensor,
+} from "../engine/index.ts";
 import { flatIndex } from "./snippets.ts";
 
 /** A coefficient and what it multiplies. */
@@ -38,9 +47,60 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 `,
 });
 
+/** The same where y and most terms are slots of one buffer: term k begins at bk, or is one of two tensors of their own. */
+export const combineSlotsKernel = defineKernel({
+  name: "combine-slots",
+  buffers: {
+    slots: "read_write",
+    outside: { access: "read", optional: true },
+    outside2: { access: "read", optional: true },
+  },
+  uniforms: {
+    count: "u32",
+    terms: "u32",
+    outside_term: "u32",
+    outside_term2: "u32",
+    y: "u32",
+    b0: "u32",
+    b1: "u32",
+    b2: "u32",
+    b3: "u32",
+    b4: "u32",
+    b5: "u32",
+    c0: "f32",
+    c1: "f32",
+    c2: "f32",
+    c3: "f32",
+    c4: "f32",
+    c5: "f32",
+  },
+  snippets: [flatIndex],
+  wgsl: /* wgsl */ `
+// Element i of term k, which begins at 'begin' if it is a slot.
+fn value(k: u32, begin: u32, i: u32) -> f32 {
+  if (k == uniforms.outside_term) { return f32(outside[i]); }
+  if (k == uniforms.outside_term2) { return f32(outside2[i]); }
+  return f32(slots[begin + i]);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = flat_index(id, groups);
+  if (i >= uniforms.count) { return; }
+  var sum = uniforms.c0 * value(0u, uniforms.b0, i);
+  if (uniforms.terms > 1u) { sum += uniforms.c1 * value(1u, uniforms.b1, i); }
+  if (uniforms.terms > 2u) { sum += uniforms.c2 * value(2u, uniforms.b2, i); }
+  if (uniforms.terms > 3u) { sum += uniforms.c3 * value(3u, uniforms.b3, i); }
+  if (uniforms.terms > 4u) { sum += uniforms.c4 * value(4u, uniforms.b4, i); }
+  if (uniforms.terms > 5u) { sum += uniforms.c5 * value(5u, uniforms.b5, i); }
+  slots[uniforms.y + i] = Element(sum);
+}
+`,
+});
+
 /**
- * a x + b y + ... in one launch, for 1 to 6 terms of one shape and one dtype (f32 or f16, summed in f32), written to `into` (no
- * term of the sum) or to a new tensor.
+ * a x + b y + ... in one launch, for 1 to 6 terms of one shape and one dtype (f32 or f16, summed in f32), written to `into` or to a
+ * new tensor like the first term. `into` may be a term only where all are slots of one buffer.
  * @throws ShapeError when they differ, or for another number of terms
  */
 export function combine(terms: readonly Term[], into?: Tensor): Tensor {
@@ -54,18 +114,47 @@ export function combine(terms: readonly Term[], into?: Tensor): Tensor {
       throw new ShapeError(`combine: dtypes differ - ${describe(x0)} and ${describe(x)}`, { hint: "cast() one of them" });
   }
   if (into) expectSameShape("combine", x0, into);
-  const y = into ?? x0.device.empty(x0.shape, x0.dtype);
-  const [c0, c1, c2, c3, c4, c5] = Array.from({ length: MAX_TERMS }, (_, i) => terms[i]?.[0] ?? 0) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [x1, x2, x3, x4, x5] = others.map(([, x]) => x);
-  combineKernel.launch({ x0, x1, x2, x3, x4, x5, y }, { count: y.size, c0, c1, c2, c3, c4, c5 }, perElement(y.size), {
+  const y = into ?? x0.device.emptyLike(x0, "combine");
+  const { slots } = y.allocation;
+  if (slots === undefined) launchApart(terms, y);
+  else if (!launchInSlots(terms, y, slots)) {
+    // Too many terms lie elsewhere. A buffer can't be read and written in one launch under two names, so y comes afterwards.
+    x0.device.scope(() => {
+      const sum = x0.device.empty(y.shape, y.dtype, "combine");
+      launchApart(terms, sum);
+      x0.device.copy(sum, y);
+    });
+  }
+  return y;
+}
+
+function launchApart(terms: readonly Term[], y: Tensor): void {
+  const [c0, c1, c2, c3, c4, c5] = padded(terms.map(([coefficient]) => coefficient));
+  const [x0, x1, x2, x3, x4, x5] = terms.map(([, x]) => x);
+  combineKernel.launch({ x0: x0!, x1, x2, x3, x4, x5, y }, { count: y.size, c0, c1, c2, c3, c4, c5 }, perElement(y.size), {
     tunables: { TERMS: terms.length },
   });
-  return y;
+}
+
+/** False where more than two terms are no slots. */
+function launchInSlots(terms: readonly Term[], y: Tensor, slots: Slots): boolean {
+  const elsewhere = terms.flatMap(([, x], k) => (x.allocation.slots === slots ? [] : [k]));
+  if (elsewhere.length > 2) return false;
+  const [outside, outside2] = elsewhere.map((k) => terms[k]![1]);
+  const [outside_term = MAX_TERMS, outside_term2 = MAX_TERMS] = elsewhere;
+  const [c0, c1, c2, c3, c4, c5] = padded(terms.map(([coefficient]) => coefficient));
+  const [b0, b1, b2, b3, b4, b5] = padded(terms.map(([, x]) => (x.allocation.slots === slots ? slotBegin(x) : 0)));
+  const places = { y: slotBegin(y), b0, b1, b2, b3, b4, b5 };
+  combineSlotsKernel.launch(
+    { slots: slots.whole, outside, outside2 },
+    { count: y.size, terms: terms.length, outside_term, outside_term2, ...places, c0, c1, c2, c3, c4, c5 },
+    perElement(y.size),
+  );
+  return true;
+}
+
+type Six = [number, number, number, number, number, number];
+
+function padded(values: readonly number[]): Six {
+  return Array.from({ length: MAX_TERMS }, (_, i) => values[i] ?? 0) as Six;
 }

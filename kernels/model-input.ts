@@ -1,12 +1,12 @@
 /** @file From the sampler's latent (f32) to the U-Net's input: scaled, in storage type, once for each half of the CFG batch. */
-import { defineKernel, perElement, ShapeError, type Tensor } from "../engine/index.ts";
+import { defineKernel, perElement, ShapeError, slotBegin, type Tensor } from "../engine/index.ts";
 import { flatIndex } from "./snippets.ts";
 
-/** One invocation an element of y, which is the latent `copies` times over. */
+/** One invocation an element of y, which is the latent `copies` times over. The latent begins at element `begin` of its buffer. */
 export const modelInputKernel = defineKernel({
   name: "model-input",
   buffers: { latent: { access: "read", type: "f32" }, factor: { access: "read", type: "f32", optional: true }, y: "write" },
-  uniforms: { count: "u32", copies: "u32", constant_factor: "f32" },
+  uniforms: { begin: "u32", count: "u32", copies: "u32", constant_factor: "f32" },
   flags: { FACTOR_BUFFER: false },
   snippets: [flatIndex],
   wgsl: /* wgsl */ `
@@ -16,7 +16,7 @@ export const modelInputKernel = defineKernel({
       if (i >= uniforms.count * uniforms.copies) { return; }
       var scale = uniforms.constant_factor;
       if (FACTOR_BUFFER) { scale = factor[0]; }
-      y[i] = Element(scale * latent[i % uniforms.count]);
+      y[i] = Element(scale * latent[uniforms.begin + i % uniforms.count]);
     }`,
 });
 
@@ -42,9 +42,10 @@ export function modelInput(
   if (y.size !== copies * latent.size)
     throw new ShapeError(`modelInput: ${copies} times ${latent.label} do not fit into ${y.label}`);
   const constant = typeof factor === "number";
+  const { slots } = latent.allocation;
   modelInputKernel.launch(
-    { latent, factor: constant ? undefined : factor, y },
-    { count: latent.size, copies, constant_factor: constant ? factor : 1 },
+    { latent: slots?.whole ?? latent, factor: constant ? undefined : factor, y },
+    { begin: slots ? slotBegin(latent) : 0, count: latent.size, copies, constant_factor: constant ? factor : 1 },
     perElement(y.size),
     { flags: { FACTOR_BUFFER: !constant } },
   );

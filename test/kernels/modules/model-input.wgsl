@@ -3,7 +3,7 @@ alias Element2 = vec2<f32>;
 alias Element4 = vec4<f32>;
 const FACTOR_BUFFER = false;
 const WORKGROUP_SIZE = 64u;
-struct Uniforms { count: u32, copies: u32, constant_factor: f32 }
+struct Uniforms { begin: u32, count: u32, copies: u32, constant_factor: f32 }
 @group(0) @binding(0) var<storage, read> latent: array<f32>;
 @group(0) @binding(1) var<storage, read> factor: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
@@ -19,5 +19,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   if (i >= uniforms.count * uniforms.copies) { return; }
   var scale = uniforms.constant_factor;
   if (FACTOR_BUFFER) { scale = factor[0]; }
-  y[i] = Element(scale * latent[i % uniforms.count]);
+  y[i] = Element(scale * latent[uniforms.begin + i % uniforms.count]);
 }
