@@ -4,6 +4,7 @@ import type { ResizeMode } from "../model/image/index.ts";
 import type { MaskedContent } from "../model/inpaint.ts";
 import type { StepRule } from "../model/sampling/strength.ts";
 import type { Color } from "./image/read-image.ts";
+import type { PictureSettings } from "./picture-settings.ts";
 
 export interface CommonOptions {
   /** One JSON object on stdout, errors as JSON on stderr. */
@@ -22,24 +23,16 @@ export interface GpuOptions {
   readonly precision: Precision;
 }
 
-export interface Txt2imgOptions extends CommonOptions, GpuOptions {
+export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettings {
   readonly prompt: string;
   readonly negative: string;
   /** Path of the checkpoint; without it the embedded one. */
   readonly model?: string | undefined;
   /** Path, or "-" for stdout; without it a name made of prompt and seed. */
   readonly output?: string | undefined;
-  /** Pixels, multiples of 8. */
-  readonly width?: number | undefined;
-  readonly height?: number | undefined;
-  readonly steps?: number | undefined;
-  readonly guidance?: number | undefined;
-  /** 0..2^64-1; a random one is already drawn where none was given. */
+  /** 0..2^64-1, of the first picture; a random one is already drawn where none was given. */
   readonly seed: bigint;
   readonly batch: number;
-  readonly sampler?: string | undefined;
-  readonly schedule?: string | undefined;
-  readonly eta?: number | undefined;
   readonly prediction: "auto" | "eps" | "v";
   readonly vae?: string | undefined;
   readonly overwrite: boolean;

@@ -1,7 +1,7 @@
 /** @file Where the pictures of a run go, one place a picture, all checked before anything is loaded. */
 import { isatty } from "node:tty";
 import { FileSystemError, UsageError } from "../engine/errors.ts";
-import { batchSeed } from "../model/sampling/seed.ts";
+import { seedOf } from "../model/picture-noise.ts";
 import type { Txt2imgOptions } from "./options.ts";
 import { type Output, prepareOutput, withNumber } from "./output.ts";
 import { defaultName } from "./picture-name.ts";
@@ -24,9 +24,9 @@ export async function preparePlaces(options: Txt2imgOptions): Promise<Place[]> {
   }
   const places: Place[] = [];
   for (let index = 0; index < batch; index++) {
-    const seed = batchSeed(options.seed, index);
+    const seed = seedOf({ ...options, batch: { index, size: batch } });
     const numbered = (path: string): string => (batch === 1 ? path : withNumber(path, index + 1));
-    const name = output === undefined ? defaultName(prompt, seed) : numbered(output);
+    const name = output === undefined ? distinct(defaultName(prompt, seed), index, places) : numbered(output);
     const picture = output === "-" ? undefined : await prepareOutput(name, { overwrite, numbered: output === undefined });
     const latent = saveLatent === undefined ? undefined : await prepareOutput(numbered(saveLatent), { overwrite });
     if (latent && picture && latent.path === picture.path) {
@@ -37,4 +37,9 @@ export async function preparePlaces(options: Txt2imgOptions): Promise<Place[]> {
     places.push({ seed, picture, latent });
   }
   return places;
+}
+
+/** Pictures of one run may share a seed (one generator draws them all, or it is varied), but not a name. */
+function distinct(name: string, index: number, earlier: readonly Place[]): string {
+  return earlier.some(({ picture }) => picture?.path === name) ? withNumber(name, index + 1) : name;
 }

@@ -3,6 +3,7 @@ import type { Capture, Device, Tensor } from "../engine/index.ts";
 import {
   cast,
   combine,
+  composedGuidance,
   concat,
   countNonFinite,
   guidance,
@@ -26,7 +27,10 @@ export interface DenoiserOptions {
   /** Latent size. */
   readonly height: number;
   readonly width: number;
-  /** [1, S, D] without guidance; with it [2, S, D]: the negative prompt's, then the prompt's. pix2pix: the negative one's twice, then the prompt's. */
+  /**
+   * [1, S, D] without guidance; with it [1 + parts, S, D]: the negative prompt's, then those of the prompt, which has one part
+   * unless AND joins several. pix2pix: the negative one's twice, then the prompt's.
+   */
   readonly context: Tensor;
   /** dtype of the activations of the U-Net; default: the storage of the device. */
   readonly storage?: "f32" | "f16";
@@ -41,12 +45,18 @@ export interface DenoiserOptions {
 export class UNetDenoiser implements Denoiser {
   /** CFG scale (Ho & Salimans 2022): D = D_negative + guidance (D_prompt - D_negative). */
   guidance = 1;
+  /** Shares of the prompt's parts: D = D_negative + guidance * sum of weight (D_part - D_negative). */
+  weights: readonly number[] = [1];
   /** 0..1: how far the guided output gets the spread of the prompt's own (Lin et al. 2024; diffusers' guidance_rescale). */
   guidanceRescale = 0;
   /** pix2pix: how strictly to follow the picture (Brooks et al. 2023, eq. 3). */
   imageGuidance = 1;
   /** Tell the U-Net the nearest whole timestep of a sigma, as ComfyUI does. */
   wholeTimesteps = false;
+  /** Training schedule that sigmas and timesteps belong to. */
+  schedule: NoiseSchedule;
+  /** Called before each run of the U-Net with its number, from 0: the place for prompt editing. */
+  beforeCall: ((call: number) => void) | undefined;
   /** SDXL's vector [copies, adm], to be written before the first step; undefined for other families. */
   readonly vector: Tensor | undefined;
   readonly variant: Variant;
@@ -55,12 +65,15 @@ export class UNetDenoiser implements Denoiser {
   readonly #options: DenoiserOptions;
   readonly #device: Device;
   readonly #copies: number;
+  readonly #context: Tensor;
   readonly #input: Tensor;
   /** Channels behind the latent's, padded to a multiple of 4 [copies, H, W, C]: see `setExtra`. */
   readonly #extra: Tensor | undefined;
   readonly #time: Tensor;
   /** LCM: added to every timestep's embedding. */
   #guidanceShift: Float32Array | undefined;
+  /** U-Net runs of this picture so far. */
+  #calls = 0;
   /** Of the last call. */
   readonly #results: Tensor[] = [];
 
@@ -69,6 +82,8 @@ export class UNetDenoiser implements Denoiser {
     const device = context.device;
     const storage = options.storage ?? device.storage;
     this.#options = options;
+    this.schedule = options.schedule;
+    this.#context = context;
     this.variant = options.variant ?? "base";
     this.#device = device;
     this.#copies = context.shape[0]!;
@@ -97,6 +112,15 @@ export class UNetDenoiser implements Denoiser {
     this.prepared.run();
   }
 
+  /** Puts contexts [S * D] into `context`, one for each copy, and prepares. `vectors` [copies * adm] are SDXL's. */
+  tell(contexts: readonly Float32Array[], vectors?: Float32Array): void {
+    const all = new Float32Array(this.#context.size);
+    for (const [copy, context] of contexts.entries()) all.set(context, copy * context.length);
+    this.#device.write(this.#context, all);
+    if (this.vector && vectors) this.#device.write(this.vector, vectors);
+    this.prepare();
+  }
+
   /** Tells a model that takes the guidance scale as an input (LCM) what it is; nothing for the others. */
   async embedGuidance(guidance: number): Promise<void> {
     const { guidanceProjection } = this.#options.unet;
@@ -117,8 +141,8 @@ export class UNetDenoiser implements Denoiser {
   }
 
   denoiseBoth(x: Tensor, sigma: number, both = true): BothDenoised {
-    const { prediction, schedule } = this.#options;
-    const timestep = schedule.sigmaToTimestep(sigma);
+    const { prediction } = this.#options;
+    const timestep = this.schedule.sigmaToTimestep(sigma);
     const told = this.wholeTimesteps ? Math.round(timestep) : timestep;
     return this.#predict(x, inputScale(sigma), told, denoisedFrom(prediction, sigma), both);
   }
@@ -131,8 +155,9 @@ export class UNetDenoiser implements Denoiser {
     return this.#predict(x, 1, timestep, x0From(this.#options.prediction, alphaBar)).guided;
   }
 
-  /** Gives back the result of the last call, when no more calls follow. */
+  /** Gives back the result of the last call, when no more calls follow; the next one is the first of a run again. */
   endRun(): void {
+    this.#calls = 0;
     for (const tensor of this.#results.splice(0)) tensor.free();
   }
 
@@ -151,6 +176,7 @@ export class UNetDenoiser implements Denoiser {
    * same of the negative prompt's output. x [1, H, W, 4] f32.
    */
   #predict(x: Tensor, scale: number, timestep: number, [ofX, ofOutput]: readonly [number, number], both = false): BothDenoised {
+    this.beforeCall?.(this.#calls++);
     const copies = this.#copies;
     const { modelChannels } = this.#options.unet.config;
     const time = timestepEmbedding(Array<number>(copies).fill(timestep), modelChannels);
@@ -178,12 +204,24 @@ export class UNetDenoiser implements Denoiser {
 
   #guided(out: Tensor): Tensor {
     if (this.variant === "pix2pix") return imageGuidance(out, this.imageGuidance, this.guidance);
-    if (this.guidanceRescale === 0) return guidance(out, this.guidance);
-    return rescaledGuidance(out, this.guidance, this.guidanceRescale);
+    const [weight = 1, ...others] = this.weights;
+    if (others.length > 0)
+      return composedGuidance(
+        out,
+        this.weights.map((one) => one * this.guidance),
+      );
+    if (this.guidanceRescale === 0) return guidance(out, weight * this.guidance);
+    return rescaledGuidance(out, weight * this.guidance, this.guidanceRescale);
   }
 
   /** What the prompt had no part in. */
   #unguided(out: Tensor): Tensor {
-    return this.variant === "pix2pix" ? imageGuidance(out, this.imageGuidance, 0) : guidance(out, 0);
+    if (this.variant === "pix2pix") return imageGuidance(out, this.imageGuidance, 0);
+    return this.#copies === 2
+      ? guidance(out, 0)
+      : composedGuidance(
+          out,
+          this.weights.map(() => 0),
+        );
   }
 }

@@ -4,9 +4,28 @@ import type { Tensor } from "../engine/index.ts";
 import { UsageError } from "../engine/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { checkInit, type InitOptions, sizeFrom, strengthOf } from "./img2img.ts";
-import { randomSeed, type StepRule } from "./sampling/index.ts";
+import { type BatchPlace, type PictureNoiseOptions, seedOf } from "./picture-noise.ts";
+import { type PlanOptions, randomSeed, type StepRule } from "./sampling/index.ts";
+import type { PictureSizes } from "./size-vector.ts";
+import type { PromptOptions } from "./text/prompt-rules.ts";
 
-export interface GenerateOptions {
+/** How noise levels are chosen and walked, beyond sampler, schedule and steps. */
+type SamplerTuning = Pick<
+  PlanOptions,
+  | "sigmas"
+  | "sigmaMin"
+  | "sigmaMax"
+  | "rho"
+  | "eta"
+  | "churn"
+  | "churnMin"
+  | "churnMax"
+  | "noiseScale"
+  | "discardPenultimate"
+  | "compat"
+>;
+
+export interface GenerateOptions extends SamplerTuning, PromptOptions, Omit<PictureNoiseOptions, "seed" | "compat"> {
   /** What the picture should not show. Default: nothing. */
   readonly negative?: string | undefined;
   /** Pixels; multiples of 8. Default: the checkpoint's size. */
@@ -15,12 +34,20 @@ export interface GenerateOptions {
   readonly steps?: number | undefined;
   /** CFG scale; 1 runs the U-Net without the negative prompt. */
   readonly guidance?: number | undefined;
-  /** 0 .. 2^64 - 1; default: random. */
+  /** 0 .. 2^64 - 1; default: random. Of a picture in a batch: the first one's. */
   readonly seed?: bigint | undefined;
+  readonly batch?: BatchPlace | undefined;
   /** Names as in `samplers` and `schedules` of model/sampling, or A1111's labels. */
   readonly sampler?: string | undefined;
   readonly schedule?: string | undefined;
-  readonly eta?: number | undefined;
+  /** 0..1: how far the guided output gets the spread of the prompt's own (diffusers' guidance_rescale). Default 0. */
+  readonly guidanceRescale?: number | undefined;
+  /** Rescale the training schedule to zero terminal signal; default: as the checkpoint says. */
+  readonly zeroTerminalSnr?: boolean | undefined;
+  /** Which hidden state of the text encoder counts, from the end: 1 (default) is the last. SD 1 only. */
+  readonly clipSkip?: number | undefined;
+  /** SDXL: sizes that the model is told, in pixels. Default: the picture's own, nothing cropped. */
+  readonly sizes?: Partial<PictureSizes> | undefined;
   /** Initial unit noise [1, 4, H/8, W/8] in the place of the seed's; the seed's generator still draws its own and drops it. */
   readonly noise?: Float32Array | undefined;
   /** A picture to start from. Width and height default to its own (img2img.ts says how). */
@@ -53,7 +80,7 @@ export interface GeneratedImage {
   readonly warnings: readonly string[];
 }
 
-export interface Settings {
+export interface Settings extends SamplerTuning {
   readonly width: number;
   readonly height: number;
   readonly steps: number;
@@ -61,7 +88,8 @@ export interface Settings {
   readonly seed: bigint;
   readonly sampler: string;
   readonly schedule: string | undefined;
-  readonly eta: number | undefined;
+  readonly guidanceRescale: number;
+  readonly clipSkip: number;
   /** Undefined without `init`. */
   readonly strength: number | undefined;
   readonly stepRule: StepRule | undefined;
@@ -97,9 +125,33 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
     sampler,
     schedule,
     steps: options.steps ?? defaults.steps,
-    seed: options.seed ?? randomSeed(),
-    eta: options.eta,
+    seed: seedOf({ ...options, seed: options.seed ?? randomSeed() }),
+    guidanceRescale: checkedRescale(options.guidanceRescale ?? 0),
+    clipSkip: checkedClipSkip(options.clipSkip ?? 1, config),
+    ...tuningOf(options),
     strength: init && strengthOf(init, config.variant),
     stepRule: init?.stepRule,
   };
+}
+
+function tuningOf(options: GenerateOptions): SamplerTuning {
+  const { sigmas, sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, compat } = options;
+  return { sigmas, sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, compat };
+}
+
+function checkedRescale(rescale: number): number {
+  if (rescale >= 0 && rescale <= 1) return rescale;
+  throw new UsageError("INVALID_GUIDANCE_RESCALE", `guidance rescale: ${rescale} is not within 0 and 1`, {
+    hint: "0 is off, 0.7 is usual for models trained to zero terminal SNR",
+  });
+}
+
+/** Of CLIP in SD 1; the other families have their own layer and no choice. */
+function checkedClipSkip(skip: number, { text }: ModelConfig): number {
+  const layers = text[0]?.layers ?? 12;
+  if (Number.isInteger(skip) && skip >= 1 && skip <= layers) return skip;
+  throw new UsageError("INVALID_CLIP_SKIP", `clip skip: ${skip} is not a whole number from 1 to ${layers}`, {
+    hint: "1 is the last layer, 2 the one before it",
+    context: { skip, layers },
+  });
 }

@@ -18,8 +18,8 @@ export interface LoadOptions extends StreamOptions {
   readonly vae?: ModelSource | undefined;
   /** What the U-Net predicts, where the file is known to be read wrongly. */
   readonly prediction?: Prediction | undefined;
-  /** Size to prepare for while the weights load. */
-  readonly size?: Pick<GenerateOptions, "width" | "height" | "guidance" | "init">;
+  /** Picture to prepare for while the weights load. Default: one of the checkpoint's own size, with guidance. */
+  readonly picture?: (GenerateOptions & { readonly prompt?: string }) | undefined;
   readonly strict?: boolean;
   readonly allowNonfinite?: boolean;
   /** Largest header in bytes. */

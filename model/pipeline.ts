@@ -4,26 +4,26 @@
  */
 import { type Device, NonFiniteError, OutOfMemoryError, type Tensor } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
+import { chunkPrompt } from "../tokenizer/prompt/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
-import { type GeneratedImage, type GenerateOptions, type GenerateStep, type Settings, settingsOf } from "./generation.ts";
+import { runSampler } from "./denoise.ts";
+import type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./generation.ts";
 import { rgbOf } from "./image/index.ts";
-import { prepareInit } from "./img2img.ts";
 import type { Prepared } from "./inpaint.ts";
 import { InpaintDenoiser } from "./inpaint-denoiser.ts";
+import { type Job, newJob, type PlannedPicture, planPicture } from "./job.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
+import { PictureNoise } from "./picture-noise.ts";
 import { opaque, toNCHW, toNHWC } from "./planes.ts";
-import { LatentNoise, NoiseSchedule, planSampling, type Sampling, type SamplingPlan } from "./sampling/index.ts";
-import { sizeVector } from "./size-vector.ts";
-import { type Modules, promptCopies, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
-import { expectInit, filledLatent, firstLatent, needsEncoder, type Start, startFrom } from "./start.ts";
+import { NoiseSchedule } from "./sampling/index.ts";
+import { vectorsOf } from "./size-vector.ts";
+import { arranged, type Modules, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
+import { filledLatent, firstLatent, needsEncoder, startFrom } from "./start.ts";
+import { Conditioning, type Told } from "./text/conditioning.ts";
+import { EncodedChunks } from "./text/encoded-chunks.ts";
+import { promptRulesOf } from "./text/prompt-rules.ts";
 import type { VaeEncoder } from "./vae/encoder.ts";
-
-/** Steps that the host may be ahead of the GPU: progress stays true and stopping is quick. */
-const stepsAhead = 2;
-
-/** Of every sampler but those with CFG++. */
-const plainGuidance = { guidanceFactor: 1, needsNegative: false };
 
 export class StableDiffusion {
   readonly device: Device;
@@ -36,6 +36,7 @@ export class StableDiffusion {
   #encoder: VaeEncoder | undefined;
   #stages: Stages | undefined;
   #storage: StageStorage;
+  readonly #encoded = new EncodedChunks();
 
   private constructor(device: Device, model: OpenModel) {
     this.device = device;
@@ -47,8 +48,8 @@ export class StableDiffusion {
   }
 
   /**
-   * Reads a checkpoint: a file in the original layout, a shard index, or a folder (diffusers'). The pipelines of one picture size (`options.size`, else the
-   * checkpoint's own) compile while the weights stream in.
+   * Reads a checkpoint: a file in the original layout, a shard index, or a folder (diffusers'). The pipelines of one picture
+   * (`options.picture`, else one of the checkpoint's own size) compile while the weights stream in.
    * @throws ModelFileError and its codes, FileSystemError, OutOfMemoryError, DeviceError
    */
   static async load(source: ModelSource, options: LoadOptions): Promise<StableDiffusion> {
@@ -67,14 +68,14 @@ export class StableDiffusion {
     let diffusion: StableDiffusion | undefined;
     try {
       diffusion = new StableDiffusion(options.device, model);
-      const size = settingsOf(model.config, options.size ?? {});
-      const stages = diffusion.#stagesFor(size);
+      const planned = diffusion.#plan(options.picture?.prompt ?? "", options.picture ?? {});
+      const stages = diffusion.#stagesFor(planned);
       const [changed] = await Promise.all([model.load(options), stages.ready()]);
       if (changed) {
         // A weight is too large for f16 and has become an f32 tensor: what was recorded with the old one is recorded again.
         diffusion.#modules = model.makeModules();
         diffusion.#dropStages();
-        await diffusion.#stagesFor(size).ready();
+        await diffusion.#stagesFor(planned).ready();
       }
       options.device.trim(); // of what loading needed beside the weights
       options.device.check();
@@ -93,15 +94,7 @@ export class StableDiffusion {
    * @throws UsageError, NonFiniteError, DeviceError, OutOfMemoryError, and the signal's reason when it is aborted
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
-    const settings = settingsOf(this.config, options);
-    const plan = planSampling(this.schedule, settings);
-    const warnings: string[] = [];
-    if (plan.choice.scheduleIgnored && options.schedule !== undefined) {
-      warnings.push(`sampler ${plan.choice.sampler.name} has timesteps of its own: schedule ${options.schedule} is ignored`);
-    }
-    expectInit(this.config, options.init);
-    const prepared = options.init && prepareInit(options.init, settings);
-    const job: Job = { prepared, start: undefined, prompt, options, settings, plan, warnings, memoryRecovered: false };
+    const job = newJob(this.config, this.#plan(prompt, options), options);
     try {
       return yield* this.#run(job);
     } catch (error) {
@@ -122,13 +115,12 @@ export class StableDiffusion {
     try {
       const denoise = clock();
       const pixels = await this.#mending(job, () => this.#decode(job, latent));
-      const { seed } = settings;
       const picture = finished(pixels, settings, job.prepared);
       const values = await this.#mending(job, () => latent.read());
       const planes = toNCHW(values, ...this.#latentSize(settings));
       options.signal?.throwIfAborted();
       warnings.push(...(job.prepared?.warnings ?? []));
-      return { ...picture, seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
+      return { ...picture, seed: settings.seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
     } finally {
       latent.free();
     }
@@ -136,12 +128,25 @@ export class StableDiffusion {
 
   /** Everything but the latent and the timestep that the U-Net looks at, left in its inputs. */
   async #condition(job: Job): Promise<void> {
-    await this.#encode(job);
-    const { settings, options, plan, prepared } = job;
+    const { settings, options, prepared, prompts, plan } = job;
+    const stages = this.#stagesFor(job);
+    const { denoiser } = stages;
+    stages.resetFiniteCheck();
+    job.conditioning ??= await this.#encode(job, stages);
+    const { conditioning } = job;
+    this.#tellPrompts(stages, conditioning, options.sizes, settings);
+    denoiser.weights = conditioning.weights;
+    denoiser.guidance = settings.guidance * plan.guidanceFactor;
+    denoiser.guidanceRescale = settings.guidanceRescale;
+    denoiser.wholeTimesteps = plan.wholeTimesteps;
+    denoiser.schedule = job.schedule;
+    await denoiser.embedGuidance(settings.guidance);
+    job.warnings.push(
+      ...[prompts.prompt.cut].filter((n) => n > 0).map((n) => `the prompt is ${n} tokens too long: its first 75 are used`),
+    );
     if (!needsEncoder(this.config, options.init)) return;
     options.signal?.throwIfAborted();
     this.#encoder ??= await this.model.loadEncoder(options.signal ? { signal: options.signal } : {});
-    const stages = this.#stagesFor(settings, plan);
     job.start = await startFrom(
       { init: options.init, prepared, size: settings },
       this.config,
@@ -151,38 +156,51 @@ export class StableDiffusion {
     await stages.expectFinite("vae"); //                                                          [1, H/8, W/8, 4]
   }
 
-  /** prompt -> ids -> context, left in the U-Net's inputs. */
-  async #encode({ prompt, options, settings, plan, warnings }: Job): Promise<void> {
-    const { device } = this;
-    const { width, height, guidance } = settings;
-    const stages = this.#stagesFor(settings, plan);
-    stages.resetFiniteCheck();
-    const copies = promptCopies(this.config, stages.size.guided);
-    const prompts = [...Array<string>(copies - 1).fill(options.negative ?? ""), prompt];
-    const { cut } = await stages.text.run(prompts); //                                             [P, 77, D]
-    if (warnings.length === 0)
-      warnings.push(...cut.filter((n) => n > 0).map((n) => `the prompt is ${n} tokens too long: its first 75 are used`));
-    const { vector } = stages.denoiser;
-    if (vector) {
-      const sizes = { original: { width, height }, crop: { top: 0, left: 0 }, target: { width, height } };
-      device.write(vector, sizeVector(await stages.text.pooled(), sizes, vector.shape[1]!)); //     [P, adm]
-    }
-    stages.denoiser.prepare();
-    stages.denoiser.guidance = guidance * plan.guidanceFactor;
-    await stages.denoiser.embedGuidance(guidance);
-    stages.denoiser.wholeTimesteps = plan.wholeTimesteps;
-    await stages.expectFinite("text");
+  /** prompts -> chunks -> encodings. */
+  async #encode({ prompts, settings, options, size }: Job, stages: Stages): Promise<Conditioning> {
+    const { embeddings, compat } = options;
+    const encode = async (chunks: Parameters<EncodedChunks["encode"]>[1]) => {
+      const encoded = await this.#encoded.encode(stages.text, chunks, settings.clipSkip, embeddings); // [n] of [77, C]
+      await stages.expectFinite("text");
+      return encoded;
+    };
+    return Conditioning.encode(prompts, encode, {
+      guided: size.guidedParts > 0,
+      zeroEmptyNegative: this.config.family.startsWith("sdxl") && promptRulesOf(compat).zeroEmptyNegative,
+      emptyChunk: chunkPrompt(this.tokenizer, "")[0]!,
+    });
+  }
+
+  /** encodings -> the U-Net's context, now and whenever prompt editing asks for another one. */
+  #tellPrompts({ denoiser }: Stages, conditioning: Conditioning, sizes: GenerateOptions["sizes"], settings: Settings): void {
+    const tell = ({ negative, parts }: Told) => {
+      const told = arranged(this.config, negative, parts); //                                      [copies] of [S, D]
+      const vectors = denoiser.vector && vectorsOf(told, sizes, settings, denoiser.vector.shape[1]!); // [copies, adm]
+      denoiser.tell(
+        told.map(({ context }) => context),
+        vectors,
+      );
+    };
+    let last = conditioning.at(0);
+    tell(last);
+    denoiser.beforeCall = conditioning.changes
+      ? (call) => {
+          const next = conditioning.at(call);
+          if (next.key !== last.key) tell(next);
+          last = next;
+        }
+      : undefined;
   }
 
   /** noise -> latent. The latent is the caller's. */
   async *#denoise(job: Job): AsyncGenerator<GenerateStep, Tensor> {
     const { settings, options, plan } = job;
     for (;;) {
-      const stages = this.#stagesFor(settings, plan);
+      const stages = this.#stagesFor(job);
       const [height, width] = this.#latentSize(settings);
-      const generator = new LatentNoise({ seed: settings.seed, brownian: plan.brownian }, { height, width });
-      const upload = (noise: Float32Array) => this.device.upload(noise, [1, height, width, 4], "f32", "latent");
-      const drawn = generator.next(); //                                                           [1, H/8, W/8, 4]
+      const noise = new PictureNoise({ ...options, seed: job.firstSeed }, plan, { height, width });
+      const upload = (values: Float32Array) => this.device.upload(values, [1, height, width, 4], "f32", "latent");
+      const drawn = noise.next(); //                                                               [1, H/8, W/8, 4]
       const unit = options.noise ? toNHWC(options.noise, height, width) : drawn;
       const { start } = job;
       const latent = start && filledLatent(start, unit);
@@ -195,9 +213,9 @@ export class StableDiffusion {
         const sampling = plan.run({
           denoiser: masked ?? stages.denoiser,
           x,
-          noise: (from, to) => upload(generator.between(from, to)),
+          noise: (from, to) => upload(noise.between(from, to)),
         });
-        const made = yield* this.#steps(sampling, stages, plan.yields, options.signal);
+        const made = yield* runSampler(sampling, stages, plan.yields, options.signal);
         finished = true;
         return masked ? masked.finish(made) : made;
       } catch (error) {
@@ -213,43 +231,10 @@ export class StableDiffusion {
     }
   }
 
-  /** Runs a sampler to its end; the host stays at most `stepsAhead` steps before the GPU. */
-  async *#steps(
-    sampling: Sampling,
-    stages: Stages,
-    steps: number,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<GenerateStep, Tensor> {
-    const checks: Promise<void>[] = [];
-    let latent: Tensor | undefined;
-    try {
-      for (;;) {
-        signal?.throwIfAborted();
-        const next = await sampling.next();
-        if (next.done) {
-          latent = next.value;
-          await Promise.all(checks);
-          return latent; //                                                                        [1, H/8, W/8, 4]
-        }
-        const step = next.value.step + 1;
-        const check = stages.expectFinite("unet", step);
-        check.catch(() => {}); // reported when it is awaited, up to two steps later
-        checks.push(check);
-        if (checks.length > stepsAhead) await checks.shift();
-        yield { step, steps, sigma: next.value.sigma, latent: next.value.latent };
-      }
-    } catch (error) {
-      latent?.free();
-      throw error;
-    } finally {
-      if (!latent) await sampling.return(undefined as never);
-    }
-  }
-
   /** latent -> image, RGBA bytes. */
-  async #decode({ settings, options, plan }: Job, latent: Tensor): Promise<Uint8Array> {
-    options.signal?.throwIfAborted();
-    const stages = this.#stagesFor(settings, plan);
+  async #decode(job: Job, latent: Tensor): Promise<Uint8Array> {
+    job.options.signal?.throwIfAborted();
+    const stages = this.#stagesFor(job);
     this.device.copy(latent, stages.latent);
     stages.decode.run(); //                                                                        [1, H, W]
     const pixels = await stages.decode.result.readU32();
@@ -281,6 +266,10 @@ export class StableDiffusion {
     if (!stage || this.#storage[stage] === "f32") throw error;
     job.warnings.push(`the ${stageWords[stage]} overflowed in f16: run again in f32`);
     this.#storage = { ...this.#storage, [stage]: "f32" };
+    if (stage === "text") {
+      this.#encoded.clear();
+      job.conditioning = undefined;
+    }
     await this.device.idle();
     this.#dropStages();
   }
@@ -306,11 +295,11 @@ export class StableDiffusion {
     this.model.free();
   }
 
-  #stagesFor(
-    { width, height, guidance }: Pick<Settings, "width" | "height" | "guidance">,
-    { guidanceFactor, needsNegative }: Pick<SamplingPlan, "guidanceFactor" | "needsNegative"> = plainGuidance,
-  ): Stages {
-    const size = { width, height, guided: guidance * guidanceFactor !== 1 || needsNegative };
+  #plan(prompt: string, options: GenerateOptions): PlannedPicture {
+    return planPicture({ config: this.config, schedule: this.schedule, tokenizer: this.tokenizer }, prompt, options);
+  }
+
+  #stagesFor({ size }: Pick<PlannedPicture, "size">): Stages {
     if (this.#stages && !this.#stages.fits(size)) this.#dropStages();
     this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.#modules, size, this.#storage));
     return this.#stages;
@@ -320,21 +309,6 @@ export class StableDiffusion {
     this.#stages?.free();
     this.#stages = undefined;
   }
-}
-
-/** One picture on its way. */
-interface Job {
-  readonly prompt: string;
-  readonly options: GenerateOptions;
-  readonly settings: Settings;
-  readonly plan: SamplingPlan;
-  readonly warnings: string[];
-  /** The picture to start from, in the size that is made. */
-  readonly prepared: Prepared | undefined;
-  /** Its latent, once it is encoded. */
-  start: Start | undefined;
-  /** Free memory has been given back once for this picture. */
-  memoryRecovered: boolean;
 }
 
 /** Memory ran out, where less of it might have been taken; a buffer beyond the adapter's limit is another matter. */

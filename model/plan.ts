@@ -3,7 +3,6 @@
  * whether it fits. Nothing is estimated: the work is recorded as `generate` records it, on a GPU that keeps no memory.
  */
 import { LimnError, type Tier } from "../engine/index.ts";
-import { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { type Capabilities, dryDevice } from "./dry-gpu.ts";
 import { type GenerateOptions, settingsOf } from "./generation.ts";
@@ -77,9 +76,9 @@ export async function planModel(
   const { storage } = device;
   try {
     const stages = new Stages(
-      { device, config, tokenizer: new ClipTokenizer(), schedule: new NoiseSchedule(config.schedule) },
+      { device, config, schedule: new NoiseSchedule(config.schedule) },
       model.makeModules(),
-      { width, height, guided: guidance !== 1 },
+      { width, height, guidedParts: guidance === 1 ? 0 : 1, contextRows: 77, clipSkip: 1 },
       { text: storage, unet: storage, vae: storage },
     );
     const { activationBytes } = device;

@@ -22,3 +22,19 @@ export function sizeVector(pooled: readonly Float32Array[], sizes: PictureSizes,
   }
   return vector;
 }
+
+/** The vectors of a picture, one for each pooled vector; sizes that are not given are the picture's, with nothing cropped. */
+export function vectorsOf(
+  told: readonly { readonly pooled: Float32Array | undefined }[],
+  sizes: Partial<PictureSizes> | undefined,
+  { width, height }: { readonly width: number; readonly height: number },
+  admChannels: number,
+): Float32Array {
+  const own = { width, height };
+  const { original = own, crop = { top: 0, left: 0 }, target = own } = sizes ?? {};
+  return sizeVector(
+    told.map(({ pooled }) => pooled ?? new Float32Array()),
+    { original, crop, target },
+    admChannels,
+  );
+}

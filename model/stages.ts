@@ -1,7 +1,6 @@
 /** @file The recorded work of one picture size: text encoder, U-Net and decoder, each captured once and replayed for every picture. */
 import { type Capture, type Device, NonFiniteError, type Tensor } from "../engine/index.ts";
 import { countNonFinite, modelInput, toPixels } from "../kernels/index.ts";
-import type { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
 import type { NoiseSchedule } from "./sampling/index.ts";
@@ -22,8 +21,12 @@ export interface StageSize {
   /** Size of the picture in pixels. */
   readonly width: number;
   readonly height: number;
-  /** With classifier-free guidance the batch holds the negative prompt and the prompt. */
-  readonly guided: boolean;
+  /** Parts of the prompt that the negative prompt is set against; 0: no classifier-free guidance. */
+  readonly guidedParts: number;
+  /** Rows of the context: 77 for each chunk of 75 tokens. */
+  readonly contextRows: number;
+  /** See TextStageOptions. */
+  readonly clipSkip?: number | undefined;
 }
 
 export const stageNames = ["text", "unet", "vae"] as const;
@@ -37,7 +40,6 @@ export type StageStorage = Readonly<Record<StageName, "f32" | "f16">>;
 export interface StageModel {
   readonly device: Device;
   readonly config: ModelConfig;
-  readonly tokenizer: ClipTokenizer;
   readonly schedule: NoiseSchedule;
 }
 
@@ -46,6 +48,8 @@ export class Stages {
   /** NaN and infinity seen so far, u32 [1]. */
   readonly nonFinite: Tensor;
   readonly text: TextStage;
+  /** [copies, S, D]: what the U-Net's cross-attention sees. */
+  readonly context: Tensor;
   readonly denoiser: UNetDenoiser;
   /** f32 [1, H/8, W/8, 4]: the input of `decode`. */
   readonly latent: Tensor;
@@ -53,18 +57,21 @@ export class Stages {
   readonly #storage: StageStorage;
   #encode: EncodeStage | undefined;
 
-  constructor({ device, config, tokenizer, schedule }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
+  constructor({ device, config, schedule }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
     this.size = size;
     this.#storage = storage;
     const { factor, scaleFactor, zChannels } = config.vae;
     const [height, width] = [size.height / factor, size.width / factor];
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
     this.latent = device.empty([1, height, width, zChannels], "f32", "latent");
-    this.text = new TextStage(modules.text, tokenizer, {
-      prompts: promptCopies(config, size.guided),
+    const copies = promptCopies(config, size.guidedParts);
+    this.text = new TextStage(modules.text, {
+      batch: Math.min(copies, 2), // usually the negative prompt and the prompt
+      clipSkip: size.clipSkip,
       storage: storage.text,
       nonFinite: this.nonFinite,
     });
+    this.context = device.empty([copies, size.contextRows, config.unet.contextDim], storage.unet, "context");
     this.denoiser = new UNetDenoiser({
       unet: modules.unet,
       prediction: config.prediction,
@@ -72,7 +79,7 @@ export class Stages {
       schedule,
       height,
       width,
-      context: this.text.encode.result.context,
+      context: this.context,
       storage: storage.unet,
       nonFinite: this.nonFinite,
     });
@@ -114,7 +121,8 @@ export class Stages {
   }
 
   fits(size: StageSize): boolean {
-    return size.width === this.size.width && size.height === this.size.height && size.guided === this.size.guided;
+    const names = ["width", "height", "guidedParts", "contextRows", "clipSkip"] as const;
+    return names.every((name) => size[name] === this.size[name]);
   }
 
   /** Every pipeline compiled, every bind group built. */
@@ -127,13 +135,19 @@ export class Stages {
     this.decode.dispose();
     this.denoiser.free();
     this.text.free();
-    for (const tensor of [this.latent, this.nonFinite]) tensor.free();
+    for (const tensor of [this.context, this.latent, this.nonFinite]) tensor.free();
   }
 }
 
-/** The U-Net's batch: with guidance the negative prompt and the prompt; pix2pix also tells the picture's part from the prompt's. */
-export function promptCopies({ variant, unet }: Pick<ModelConfig, "variant" | "unet">, guided: boolean): number {
+/** The U-Net's batch: with guidance the negative prompt and the prompt's parts; pix2pix also tells the picture's part from the prompt's. */
+export function promptCopies({ variant, unet }: Pick<ModelConfig, "variant" | "unet">, guidedParts: number): number {
   if (unet.guidanceDim !== undefined) return 1; // it takes the guidance scale as an input
   if (variant === "pix2pix") return 3;
-  return guided ? 2 : 1;
+  return 1 + guidedParts;
+}
+
+/** Which of negative prompt and prompt's parts each copy of the batch is told. */
+export function arranged<T>(config: Pick<ModelConfig, "variant" | "unet">, negative: T | undefined, parts: readonly T[]): T[] {
+  if (negative === undefined || config.unet.guidanceDim !== undefined) return parts.slice(0, 1);
+  return config.variant === "pix2pix" ? [negative, negative, ...parts] : [negative, ...parts];
 }

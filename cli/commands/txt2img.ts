@@ -17,6 +17,7 @@ import { modelHash } from "../model-hash.ts";
 import { type OpenModelSource, openModelSource } from "../model-source.ts";
 import type { CommandContext, Txt2imgOptions } from "../options.ts";
 import { formatParameters, type InpaintParameters } from "../parameters.ts";
+import { pictureSettings } from "../picture-settings.ts";
 import { type Place, preparePlaces } from "../places.ts";
 import { encodePng } from "../png/png.ts";
 import { Progress } from "../progress.ts";
@@ -82,7 +83,7 @@ async function withDevice(task: Omit<Job, "opened">): Promise<Summary> {
 async function makePictures(job: Job): Promise<Summary> {
   const { options, init, signal, progress, places, model, vae, opened, images } = job;
   const { device } = opened;
-  const { width, height, guidance, prediction, maxHeader, strict, allowNonfinite } = options;
+  const { prompt, prediction, maxHeader, strict, allowNonfinite } = options;
   await expectToFit(job);
   progress.stage("load");
   const start = performance.now();
@@ -94,7 +95,7 @@ async function makePictures(job: Job): Promise<Summary> {
     strict,
     allowNonfinite,
     prediction: prediction === "auto" ? undefined : prediction,
-    size: { width, height, guidance, init },
+    picture: { ...pictureSettings(options), prompt, init },
   });
   try {
     const seconds: Seconds = { load: (performance.now() - start) / 1000, text: 0, denoise: 0, decode: 0, total: 0 };
@@ -105,7 +106,7 @@ async function makePictures(job: Job): Promise<Summary> {
     const warned = new Set<string>();
     let steps = 0;
     for (const place of places.slice(images.length)) {
-      const made = await makeOne(job, diffusion, place.seed);
+      const made = await makeOne(job, diffusion, images.length);
       for (const warning of made.image.warnings) if (!warned.has(warning)) progress.warn(warning);
       for (const warning of made.image.warnings) warned.add(warning);
       for (const stage of ["text", "denoise", "decode"] as const) seconds[stage] += made.image.seconds[stage];
@@ -152,20 +153,14 @@ async function expectToFit({ options, model, vae, opened }: Job): Promise<void> 
 }
 
 /** One picture, and how many steps it took. */
-async function makeOne({ options, init, signal, progress, noise }: Job, diffusion: StableDiffusion, seed: bigint) {
-  const { negative, width, height, steps, guidance, sampler, schedule, eta } = options;
-  const size = settingsOf(diffusion.config, { width, height, seed, init });
+async function makeOne({ options, init, signal, progress, noise }: Job, diffusion: StableDiffusion, index: number) {
+  const settings = pictureSettings(options);
+  const size = settingsOf(diffusion.config, { ...settings, seed: options.seed, init });
   const unitNoise = noise && noiseFor(noise, size.width, size.height);
   const generation = diffusion.generate(options.prompt, {
-    negative,
-    width,
-    height,
-    steps,
-    guidance,
-    seed,
-    sampler,
-    schedule,
-    eta,
+    ...settings,
+    seed: options.seed,
+    batch: { index, size: options.batch },
     signal,
     noise: unitNoise,
     init,

@@ -4,6 +4,7 @@ import { UsageError } from "../../engine/errors.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
 import type { Txt2imgOptions } from "../options.ts";
+import { addNoiseOptions, addPromptOptions, addSamplerOptions, addSizeOptions, samplingValues } from "./sampling.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 /** Longest prompt, bytes of UTF-8 (the tokenizer's own limit, known here so that it is checked before anything is loaded). */
@@ -54,9 +55,9 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
       "--sampler <name>",
       'euler, euler_a, heun, lms, ddim, plms, ddpm, dpmpp_2m, dpmpp_sde, unipc, lcm, ... (31), or a label such as "DPM++ 2M Karras"',
     )
-    .option("--schedule <name>", "discrete, karras, exponential, sgm_uniform, simple, ddim")
-    .addOption(
-      number("--eta <share>", "noise that ddim and the ancestral samplers add, 0 to 1", decimalNumber("eta", { min: 0, max: 1 })),
+    .option(
+      "--schedule <name>",
+      "discrete, karras, exponential, sgm_uniform, simple, ddim, beta, kl_optimal, ... or A1111's label",
     )
     .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto"))
     .option("--vae <file>", "take the decoder from this file")
@@ -66,7 +67,17 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
     .addOption(maxHeader())
     .option("--noise <file>", "start from this noise: a safetensors with one tensor [1,4,H/8,W/8]")
     .option("--save-latent <file>", "write the final latent as safetensors");
+  command.optionsGroup("Prompt rules:");
+  addPromptOptions(command);
+  command.optionsGroup("Sampling:");
+  addSamplerOptions(command);
+  command.optionsGroup("Noise:");
+  addNoiseOptions(command);
+  command.optionsGroup("SDXL:");
+  addSizeOptions(command);
+  command.optionsGroup("Machine:");
   addGpuOptions(command);
+  command.optionsGroup("Output:");
   addCommonOptions(command);
   return {
     command,
@@ -105,7 +116,7 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
         batch,
         sampler: values["sampler"] as string | undefined,
         schedule: values["schedule"] as string | undefined,
-        eta: values["eta"] as number | undefined,
+        ...samplingValues(values),
         prediction: values["prediction"] as "auto" | "eps" | "v",
         vae: values["vae"] as string | undefined,
         overwrite: values["overwrite"] === true,

@@ -44,6 +44,8 @@ interface Names {
   readonly aliases: readonly string[];
   /** Used where the user gives none. */
   readonly eta: number;
+  /** It asks the model twice a step, so that prompt editing counts twice as many steps (A1111). */
+  readonly secondOrder?: boolean;
   /** CFG++: it needs the negative prompt's prediction even at guidance 1, and A1111 divides the guidance for DDIM. */
   readonly cfgPlusPlus?: { readonly guidanceFactor: number };
 }
@@ -139,16 +141,32 @@ export const samplers: readonly SamplerEntry[] = [
     cfgPlusPlus: { guidanceFactor: 1 },
     aliases: ["euler_a_cfg_pp"],
   }),
-  onSigmas("heun", "Heun", heun),
+  onSigmas("heun", "Heun", heun, { secondOrder: true }),
   onSigmas("lms", "LMS", lms),
-  onSigmas("dpm_2", "DPM2", dpm2, { ...karras, discardsPenultimate: ["a1111", "comfy"] }),
-  onSigmas("dpm_2_ancestral", "DPM2 a", dpm2Ancestral, { ...karras, eta: 1, discardsPenultimate: ["a1111", "comfy"] }),
+  onSigmas("dpm_2", "DPM2", dpm2, { ...karras, secondOrder: true, discardsPenultimate: ["a1111", "comfy"] }),
+  onSigmas("dpm_2_ancestral", "DPM2 a", dpm2Ancestral, {
+    ...karras,
+    secondOrder: true,
+    eta: 1,
+    discardsPenultimate: ["a1111", "comfy"],
+  }),
   onSigmas("dpm_fast", "DPM fast", dpmFast, { ...ends, eta: 1, yields: (sigmas) => fastOrders(sigmas).orders.length }),
   onSigmas("dpm_adaptive", "DPM adaptive", dpmAdaptive, { ...ends, eta: 1 }),
-  onSigmas("dpmpp_2s_ancestral", "DPM++ 2S a", dpmpp2sAncestral, { ...karras, eta: 1, aliases: ["dpmpp2s_a"] }),
+  onSigmas("dpmpp_2s_ancestral", "DPM++ 2S a", dpmpp2sAncestral, {
+    ...karras,
+    secondOrder: true,
+    eta: 1,
+    aliases: ["dpmpp2s_a"],
+  }),
   onSigmas("dpmpp_2m", "DPM++ 2M", dpmpp2m, { ...karras, multistep: true, aliases: ["dpmpp2m"] }),
   onSigmas("dpmpp_2m_v2", "DPM++ 2M v2", dpmpp2mV2, { ...karras, aliases: ["dpmpp2mv2", "dpmpp_2mv2"] }),
-  onSigmas("dpmpp_sde", "DPM++ SDE", dpmppSde, { ...karras, eta: 1, brownian: true, aliases: ["dpmpp_sde_gpu"] }),
+  onSigmas("dpmpp_sde", "DPM++ SDE", dpmppSde, {
+    ...karras,
+    secondOrder: true,
+    eta: 1,
+    brownian: true,
+    aliases: ["dpmpp_sde_gpu"],
+  }),
   onSigmas("dpmpp_2m_sde", "DPM++ 2M SDE", dpmpp2mSde, {
     ...exponential,
     eta: 1,
@@ -168,7 +186,7 @@ export const samplers: readonly SamplerEntry[] = [
     discardsPenultimate: ["a1111"],
     aliases: ["dpmpp_3m_sde_gpu"],
   }),
-  onSigmas("restart", "Restart", restart, karras),
+  onSigmas("restart", "Restart", restart, { ...karras, secondOrder: true }),
   onSigmas("unipc", "UniPC", unipc({ order: 3, variant: "bh1" }), {
     ...uniPc,
     discardsPenultimate: ["comfy"],

@@ -5,6 +5,13 @@ import type { RowReader, Weights } from "../checkpoint/weights.ts";
 import { LayerNorm } from "../layers.ts";
 import { TextLayer } from "./text-layer.ts";
 
+/** Vectors [n * C] for the tokens from `offset` on. */
+export interface ReplacedTokens {
+  readonly sequence: number;
+  readonly offset: number;
+  readonly vectors: Float32Array;
+}
+
 /** The text transformer of CLIP (Radford et al. 2021), under Hugging Face's names (SD 1, SDXL) or OpenCLIP's (SD 2, SDXL). */
 export class TextEncoder {
   readonly config: TextConfig;
@@ -29,15 +36,17 @@ export class TextEncoder {
 
   /**
    * Token plus position embedding of P sequences of T ids, looked up on the CPU: the table of a full-size checkpoint is larger
-   * than a binding may be. ids [P][T] -> [P * T * C] numbers.
+   * than a binding may be. ids [P][T] -> [P * T * C] numbers. `replaced` puts other vectors [n * C] in the place of the tokens'
+   * from `offset` of a sequence on (textual inversion).
    */
-  async embed(ids: readonly ArrayLike<number>[]): Promise<Float32Array> {
+  async embed(ids: readonly ArrayLike<number>[], replaced: readonly ReplacedTokens[] = []): Promise<Float32Array> {
     const width = this.config.width;
     const length = ids[0]?.length ?? 0;
     const positions = await this.positions.read(Array.from({ length }, (_, t) => t));
     const embedded = new Float32Array(ids.length * length * width);
     for (const [p, sequence] of ids.entries()) {
       const rows = await this.tokens.read(Array.from(sequence));
+      for (const { sequence: at, offset, vectors } of replaced) if (at === p) rows.set(vectors, offset * width);
       for (let i = 0; i < rows.length; i++) embedded[p * length * width + i] = rows[i]! + positions[i]!;
     }
     return embedded;

@@ -1,23 +1,35 @@
-/** @file Prompts to context: every text encoder of a model, recorded once and replayed for every picture. */
+/** @file Chunks of a prompt to hidden states: every text encoder of a model, recorded once and replayed for every chunk. */
 import type { Capture, Tensor } from "../../engine/index.ts";
-import { concat, countNonFinite } from "../../kernels/index.ts";
-import type { ClipTokenizer } from "../../tokenizer/index.ts";
-import { promptIds } from "../prompt.ts";
+import { countNonFinite } from "../../kernels/index.ts";
+import type { Chunk } from "../../tokenizer/prompt/index.ts";
+import { endToken } from "../../tokenizer/vocabulary.ts";
+import type { TextConfig } from "../checkpoint/config.ts";
+import type { EmbeddingSet } from "./embedding-set.ts";
 import type { TextEncoder } from "./text-encoder.ts";
 
-interface Encoded {
-  /** [P, 77, D]: what cross-attention sees; two encoders stand side by side in D. */
-  readonly context: Tensor;
-  /** [P, 77, C]: projected rows of the encoder whose end marker gives the pooled vector (SDXL). */
+/** One chunk, encoded. Numbers are on the CPU: what is done with them is little, and prompts are kept. */
+export interface EncodedChunk {
+  /** [77, C] of each encoder. */
+  readonly states: readonly Float32Array[];
+  /** [C]: the projected row of the end marker, of the encoder that has a pooled vector (SDXL). */
+  readonly pooled: Float32Array | undefined;
+}
+
+interface Recorded {
+  /** [P, 77, C] of each encoder. */
+  readonly states: readonly Tensor[];
+  /** [P, 77, C] */
   readonly projected: Tensor | undefined;
 }
 
 export interface TextStageOptions {
-  /** How many prompts there are at once. */
-  readonly prompts: number;
+  /** How many chunks are encoded at once. */
+  readonly batch: number;
+  /** Which hidden state counts, from the end (A1111's "Clip skip"): 1 is the last. Only CLIP of SD 1 listens. */
+  readonly clipSkip?: number | undefined;
   /** dtype of the activations. */
   readonly storage: "f32" | "f16";
-  /** u32 [1], counts NaN and infinity in the context. */
+  /** u32 [1], counts NaN and infinity in the states. */
   readonly nonFinite: Tensor;
 }
 
@@ -25,43 +37,34 @@ export class TextStage {
   readonly encoders: readonly TextEncoder[];
   /** Token embeddings [P, 77, C], one for each encoder. */
   readonly embedded: readonly Tensor[];
-  readonly encode: Capture<Encoded>;
-  readonly #tokenizer: ClipTokenizer;
-  #endMarkers: readonly number[] = [];
+  readonly encode: Capture<Recorded>;
+  readonly #batch: number;
 
-  constructor(encoders: readonly TextEncoder[], tokenizer: ClipTokenizer, { prompts, storage, nonFinite }: TextStageOptions) {
+  constructor(encoders: readonly TextEncoder[], { batch, clipSkip, storage, nonFinite }: TextStageOptions) {
     const { device } = nonFinite;
     this.encoders = encoders;
-    this.#tokenizer = tokenizer;
+    this.#batch = batch;
     this.embedded = encoders.map(({ config }) =>
-      device.empty([prompts, config.positions, config.width], storage, "token embeddings"),
+      device.empty([batch, config.positions, config.width], storage, "token embeddings"),
     );
-    this.encode = device.capture(() => device.scope(() => this.#encode(nonFinite)));
+    const skip = encoders.length === 1 && encoders[0]!.config.output === "last" ? clipSkip : undefined;
+    this.encode = device.capture(() => device.scope(() => this.#record(nonFinite, skip)));
   }
 
-  /** Runs the encoders on `prompts`; says how many tokens of each did not fit. */
-  async run(prompts: readonly string[]): Promise<{ cut: number[] }> {
-    let cut: number[] = [];
-    for (const [i, encoder] of this.encoders.entries()) {
-      const sequences = prompts.map((prompt) => promptIds(this.#tokenizer, prompt, encoder.config)); // [P][77]
-      const embedded = await encoder.embed(sequences.map(({ ids }) => ids));
-      const target = this.embedded[i]!;
-      target.device.write(target, embedded);
-      cut = sequences.map((sequence) => sequence.cut);
-      // The end marker is the largest id, and the first of them counts.
-      if (encoder.config.pooled) this.#endMarkers = sequences.map(({ ids }) => ids.indexOf(Math.max(...ids)));
+  /** Encodes chunks, in their order; textual inversions come from `embeddings`. */
+  async run(chunks: readonly Chunk[], embeddings?: EmbeddingSet): Promise<EncodedChunk[]> {
+    const encoded: EncodedChunk[] = [];
+    for (let first = 0; first < chunks.length; first += this.#batch) {
+      const group = chunks.slice(first, first + this.#batch);
+      const full = Array.from({ length: this.#batch }, (_, p) => group[p] ?? group[0]!);
+      for (const [i, encoder] of this.encoders.entries()) {
+        const target = this.embedded[i]!;
+        target.device.write(target, await embed(encoder, full, embeddings));
+      }
+      this.encode.run();
+      encoded.push(...(await this.#read(full)).slice(0, group.length));
     }
-    this.encode.run();
-    return { cut };
-  }
-
-  /** The pooled vectors [P][C] of the last run, read back: the size vector is put together on the CPU. */
-  async pooled(): Promise<Float32Array[]> {
-    const { projected } = this.encode.result;
-    if (!projected) return [];
-    const [, length = 0, width = 0] = projected.shape;
-    const rows = await projected.read();
-    return this.#endMarkers.map((at, p) => rows.slice((p * length + at) * width, (p * length + at + 1) * width));
+    return encoded;
   }
 
   free(): void {
@@ -69,19 +72,59 @@ export class TextStage {
     for (const tensor of this.embedded) tensor.free();
   }
 
-  #encode(nonFinite: Tensor): Encoded {
+  async #read(chunks: readonly Chunk[]): Promise<EncodedChunk[]> {
+    const { states, projected } = this.encode.result;
+    const [rows, values] = await Promise.all([projected?.read(), Promise.all(states.map((state) => state.read()))]);
+    const length = states[0]!.shape[1]!;
+    const width = projected?.shape[2] ?? 0;
+    return chunks.map(({ ids }, p) => {
+      // The end marker is the largest id, and the first of them counts.
+      const row = p * length + ids.indexOf(endToken);
+      return {
+        states: values.map((all) => all.slice((p * all.length) / chunks.length, ((p + 1) * all.length) / chunks.length)),
+        pooled: rows?.slice(row * width, (row + 1) * width),
+      };
+    });
+  }
+
+  #record(nonFinite: Tensor, skip: number | undefined): Recorded {
     let projected: Tensor | undefined;
-    const contexts = this.encoders.map((encoder, i) => {
+    const states = this.encoders.map((encoder, i) => {
       const hidden = encoder.hiddenStates(this.embedded[i]!); //                   [layers + 1] of [P, 77, C]
       if (encoder.projection) projected = encoder.pooled(hidden.at(-1)!); //       [P, 77, C]
-      return encoder.context(hidden); //                                           [P, 77, C]
+      const state = encoder.context(hidden, skip); //                              [P, 77, C]
+      countNonFinite(state, nonFinite);
+      return state;
     });
-    const context = contexts.reduce((left, right) => {
-      const [p = 1, t = 1, c = 1] = left.shape;
-      const d = right.shape.at(-1)!;
-      return concat(left.reshape([p, 1, t, c]), right.reshape([p, 1, t, d])).reshape([p, t, c + d]);
-    });
-    countNonFinite(context, nonFinite);
-    return { context, projected };
+    return { states, projected };
   }
+}
+
+/** chunks [P] -> token plus position embeddings [P * 77 * C], with the vectors of textual inversions in their places. */
+async function embed(
+  encoder: TextEncoder,
+  chunks: readonly Chunk[],
+  embeddings: EmbeddingSet | undefined,
+): Promise<Float32Array> {
+  const { config } = encoder;
+  const replaced = await Promise.all(
+    chunks.flatMap((chunk, sequence) =>
+      chunk.embeddings.map(async ({ name, offset }) => ({
+        sequence,
+        offset,
+        vectors: await embeddings!.vectors(name, config.width),
+      })),
+    ),
+  );
+  return encoder.embed(
+    chunks.map((chunk) => idsFor(config, chunk)),
+    replaced,
+  );
+}
+
+/** CLIP pads with the end marker, which chunks have already; OpenCLIP with zeros. */
+function idsFor({ padding }: Pick<TextConfig, "padding">, { ids }: Chunk): Uint32Array {
+  if (padding === "end") return ids;
+  const end = ids.indexOf(endToken);
+  return ids.map((id, at) => (at <= end ? id : 0));
 }

@@ -86,7 +86,7 @@ describe("the embedded checkpoint under other names", () => {
 
   async function make(source: ByteSource, options: GenerateOptions = {}, vae?: ByteSource) {
     const size = { width: 64, height: 64 };
-    const model = await StableDiffusion.load(source, { device, size, vae });
+    const model = await StableDiffusion.load(source, { device, picture: size, vae });
     try {
       const generation = model.generate("a red apple", { ...size, steps: 1, seed: 7n, guidance: 3, ...options });
       let step = await generation.next();

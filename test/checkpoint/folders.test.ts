@@ -4,6 +4,7 @@ import type { ByteFolder } from "../../model/checkpoint/byte-folder.ts";
 import { MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { openModelFile, openVaeFile } from "../../model/checkpoint/open.ts";
 import { safetensors } from "./build-file.ts";
+import { dictOps, op, pickle, tensorOps, torchZip } from "./torch-writer.ts";
 
 const empty = safetensors([]);
 
@@ -49,12 +50,24 @@ test.each([
   expect(file.tensors.size).toBe(0);
 });
 
+const callsSystem = pickle(op.global("os", "system"), op.mark, op.text("echo harm"), op.tuple, op.reduce);
+
 test.each([
   ["no weights", { "vae/diffusion_pytorch_model.safetensors": new Uint8Array() }, "MODEL_INCOMPLETE", /unet\//],
-  ["row 27: pickles", { "unet/diffusion_pytorch_model.bin": "" }, "NOT_SAFETENSORS", /pickle/],
+  ["row 27: a pickle by torch.save", { "unet/diffusion_pytorch_model.bin": torchZip(callsSystem) }, "PICKLE_CODE", /os\.system/],
 ] as const)("%s", async (_, files, code, message) => {
   const content = { "model_index.json": stable["model_index.json"], "unet/config.json": "{}", ...files };
   await expect(openModelFile(folder(content))).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+});
+
+test("pickled weights are opened where there are no others", async () => {
+  const x = tensorOps({ count: 2, shape: [2], strides: [1] });
+  const bin = torchZip(pickle(dictOps({ x })), { 0: new Uint8Array(8) });
+  const content = { "model_index.json": stable["model_index.json"], "vae/diffusion_pytorch_model.bin": bin };
+  const file = await openModelFile(folder({ ...content, "unet/diffusion_pytorch_model.bin": bin }));
+  expect([...file.tensors.keys()]).toEqual(["model.diffusion_model.x", "first_stage_model.x"]);
+  const only = await openModelFile(folder({ "v1-5.ckpt": bin }));
+  expect([...only.tensors.keys()]).toEqual(["x"]);
 });
 
 test.each([

@@ -29,7 +29,7 @@ afterAll(() => {
 async function latentOf(path: string, options: Partial<LoadOptions> = {}) {
   const source = await openModelSource(path);
   const size = { width: 64, height: 64 };
-  const model = await StableDiffusion.load(source, { device, size, ...options });
+  const model = await StableDiffusion.load(source, { device, picture: size, ...options });
   try {
     const generation = model.generate("a red apple", { ...size, steps: 2, seed: 7n, guidance: 3 });
     let step = await generation.next();

@@ -51,7 +51,7 @@ describe.skipIf(missingFixtures)("extra input channels", () => {
   afterAll(() => device.close());
 
   async function inpaintingModel(): Promise<StableDiffusion> {
-    return StableDiffusion.load(await openFile(fixture("sd1-inpaint-tiny").model), { device, size });
+    return StableDiffusion.load(await openFile(fixture("sd1-inpaint-tiny").model), { device, picture: size });
   }
 
   test("the U-Net sees latent, mask, picture in this order, for both halves of the batch", async () => {
@@ -110,7 +110,7 @@ describe.skipIf(missingFixtures)("extra input channels", () => {
   describe("instruct-pix2pix", () => {
     let model: StableDiffusion;
     beforeAll(async () => {
-      model = await StableDiffusion.load(new MemorySource(pix2pixFile(), "pix2pix.safetensors"), { device, size });
+      model = await StableDiffusion.load(new MemorySource(pix2pixFile(), "pix2pix.safetensors"), { device, picture: size });
     });
     afterAll(() => model.free());
 

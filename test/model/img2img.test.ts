@@ -115,7 +115,7 @@ test("the encoder in row bands gives the same latent", async () => {
   const photo = { ...size, channels: 3, data };
   const latentOf = async (one: StableDiffusion) => (await picture(one, { ...size, init: { image: photo, strength: 0 } })).latent;
   const narrow = await createDevice({ precision: "f32" });
-  const other = await loadSmall(narrow, { size });
+  const other = await loadSmall(narrow, { picture: size });
   // The encoder is recorded when it is first used. WebGPU grants no limit this low, so it is claimed: the largest maps have 2 MiB.
   const { limits } = narrow.gpu;
   const claimed = new Proxy(limits, {

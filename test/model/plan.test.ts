@@ -20,7 +20,7 @@ describe("plan", () => {
     const source = await openFile(embeddedModel);
     const plan = await planModel(source, device, { tier: device.tier, precision: device.storage, size });
     const before = device.memory.totalBytes;
-    const model = await StableDiffusion.load(source, { device, size });
+    const model = await StableDiffusion.load(source, { device, picture: size });
     const generating = model.generate("a red fox", { ...size, steps: 4, seed: 1n, sampler: "dpmpp_2m" });
     for (let step = await generating.next(); !step.done; ) step = await generating.next();
     const taken = device.memory.peakBytes - before;

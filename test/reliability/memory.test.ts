@@ -129,7 +129,7 @@ describe("the JS heap while loading is at most 200 MB", () => {
         return source.read(begin, end);
       },
     };
-    const model = await StableDiffusion.load(watched, { device, size: small, onProgress: look });
+    const model = await StableDiffusion.load(watched, { device, picture: small, onProgress: look });
     model.free();
     expect(device.memory.liveBytes).toBe(0);
     device.close();

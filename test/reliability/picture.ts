@@ -36,7 +36,7 @@ export async function loadSmall(
 ): Promise<StableDiffusion> {
   const file = await openFile(path);
   open.push(file);
-  return StableDiffusion.load(file, { size: small, ...options, device });
+  return StableDiffusion.load(file, { picture: small, ...options, device });
 }
 
 /** Runs a picture to its end. */

@@ -3,6 +3,7 @@ export { type Chunk, type ChunkOptions, chunkLength, chunkPrompt, type Emphasis,
 export { removeComments } from "./comments.ts";
 export { type PromptPart, splitParts } from "./composition.ts";
 export { type EmbeddingLookup, type EmbeddingMatch, type EmbeddingName, embeddingLookup, maxVectors } from "./embeddings.ts";
+export { plainPlan } from "./plain-plan.ts";
 export { type ChunkCache, type PartAtStep, type PlannedPart, type PlanOptions, type PromptPlan, planPrompt } from "./plan.ts";
 export { PromptError } from "./prompt-error.ts";
 export { type PromptRow, promptRow } from "./row.ts";

@@ -27,6 +27,8 @@ export interface PromptPlan {
   readonly parts: readonly PlannedPart[];
   /** Each text that any step needs, once, in order of appearance. */
   readonly texts: readonly string[];
+  /** Tokens that are left out because nothing takes more than one chunk. */
+  readonly cut: number;
   /** The parts' chunks at a model call, counted from 0; arrays of the same text are the same object. */
   at(call: number): readonly PartAtStep[];
   /** The chunks of one of `texts`. @throws RangeError for another text */
@@ -72,6 +74,7 @@ export function planPrompt(tokenizer: ClipTokenizer, prompt: string, steps: numb
     loras: loraTags(tags),
     parts,
     texts: [...texts],
+    cut: 0,
     chunks,
     at: (call) =>
       parts.map(({ weight, schedule }) => {

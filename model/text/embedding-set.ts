@@ -1,0 +1,9 @@
+/** @file Textual inversions (Gal et al. 2022) as the text stage sees them: names to find in a prompt, vectors to put there. */
+import type { EmbeddingName } from "../../tokenizer/prompt/index.ts";
+
+export interface EmbeddingSet {
+  /** All that a prompt may name. */
+  readonly names: readonly EmbeddingName[];
+  /** The vectors [n * width] of one of them for the encoder of that width. @throws ModelFileError if it was made for another family */
+  vectors(name: string, width: number): Promise<Float32Array>;
+}
