@@ -110,7 +110,7 @@ async function expectRegular(path: string, kind: Kind): Promise<void> {
 
 async function directoryHint(path: string): Promise<string> {
   const names = await readdir(path).catch((): string[] => []);
-  const models = names.filter((name) => name.endsWith(".safetensors")).slice(0, 3);
+  const models = names.filter((name) => /\.(safetensors|ckpt)$/.test(name)).slice(0, 3);
   return models.length === 0
     ? "pass a .safetensors file"
     : `pass a file in it: ${models.map((name) => printable(name)).join(", ")}`;

@@ -7,8 +7,9 @@ import type { ByteFolder } from "./byte-folder.ts";
 import { readFolderConfig, readSection, vaeSection } from "./diffusers-config.ts";
 import { unetNames, vaeNames } from "./diffusers-names.ts";
 import { JoinedSource, moved } from "./joined-source.ts";
+import { openTensors } from "./open-tensors.ts";
 import { printable } from "./printable.ts";
-import { openSafetensors, type SafetensorsFile, type SafetensorsOptions, type TensorEntry } from "./safetensors.ts";
+import type { SafetensorsFile, SafetensorsOptions, TensorEntry } from "./safetensors.ts";
 import { openShards } from "./shards.ts";
 
 /** Opens a folder with `model_index.json`. @throws ModelFileError MODEL_UNSUPPORTED, MODEL_INCOMPLETE, and those of its files */
@@ -98,8 +99,8 @@ async function expectStableDiffusion(folder: ByteFolder): Promise<void> {
 }
 
 /**
- * The weights of one part, whole or in shards; without a variant first, then fp16, then any other.
- * @throws ModelFileError MODEL_INCOMPLETE, NOT_SAFETENSORS
+ * The weights of one part, whole or in shards; without a variant first, then fp16, then any other; pickled ones last.
+ * @throws ModelFileError MODEL_INCOMPLETE
  */
 async function openPart(
   folder: ByteFolder,
@@ -110,7 +111,7 @@ async function openPart(
   const path = weightsOf(folder, part, stems);
   if (path === undefined) return refusePart(folder, part);
   const source = await folder.open(path);
-  if (!path.endsWith(".json")) return openSafetensors(source, options);
+  if (!path.endsWith(".json")) return openTensors(source, options);
   return openShards(source, (shard) => folder.open(inPart(part, shard)), options);
 }
 
@@ -119,7 +120,8 @@ function weightsOf(folder: ByteFolder, part: string, stems: readonly string[]): 
     (path) => path.startsWith(inPart(part, "")) && path.split("/").length === (part === "" ? 1 : 2),
   );
   for (const stem of stems) {
-    const variants = ["", ".fp16", ...inFolder.map((path) => /(\.(?!safetensors)[\w]+)\.safetensors$/.exec(path)?.[1] ?? "")];
+    const ending = /(\.(?!safetensors)[\w]+)\.safetensors$/;
+    const variants = ["", ".fp16", ...inFolder.map((path) => ending.exec(path)?.[1] ?? "")];
     for (const variant of variants) {
       const names = [
         `${stem}${variant}.safetensors`,
@@ -130,28 +132,13 @@ function weightsOf(folder: ByteFolder, part: string, stems: readonly string[]): 
       if (found !== undefined) return found;
     }
   }
-  return undefined;
+  const pickled = stems.flatMap((stem) => ["", ".fp16"].map((variant) => inPart(part, `${stem}${variant}.bin`)));
+  return pickled.find((path) => inFolder.includes(path));
 }
 
 function refusePart(folder: ByteFolder, part: string): never {
-  const where = inPart(part, "");
-  const pickle = [...folder.files].find((path) => path.startsWith(where) && /\.(bin|ckpt|pt|pth)$/.test(path));
-  if (pickle !== undefined) {
-    throw new ModelFileError(
-      "NOT_SAFETENSORS",
-      `${folder.name}: the weights of ${part || "the VAE"} are a pickle (${printable(pickle)})`,
-      {
-        hint: "pickles are not loaded, because they can run code when opened; get or convert the .safetensors version",
-        context: { file: folder.name, found: "a Python pickle" },
-      },
-    );
-  }
-  throw new ModelFileError(
-    "MODEL_INCOMPLETE",
-    `${folder.name}: no .safetensors weights ${part === "" ? "in it" : `in ${part}/`}`,
-    {
-      hint: "download the whole folder",
-      context: { file: folder.name, part },
-    },
-  );
+  throw new ModelFileError("MODEL_INCOMPLETE", `${folder.name}: no weights ${part === "" ? "in it" : `in ${part}/`}`, {
+    hint: "download the whole folder",
+    context: { file: folder.name, part },
+  });
 }

@@ -5,13 +5,14 @@ import type { ByteSource } from "./byte-source.ts";
 import { openDiffusers, openDiffusersVae } from "./diffusers.ts";
 import { vaeNames } from "./diffusers-names.ts";
 import { renamed } from "./joined-source.ts";
+import { openTensors } from "./open-tensors.ts";
 import { printable } from "./printable.ts";
-import { openSafetensors, type SafetensorsFile, type SafetensorsOptions } from "./safetensors.ts";
+import type { SafetensorsFile, SafetensorsOptions } from "./safetensors.ts";
 import { looksLikeJson, openShards } from "./shards.ts";
 
 /**
  * Opens a model: its tensors under the original names, wherever they stand.
- * @throws ModelFileError those of openSafetensors, of shards.ts and of diffusers.ts; FileSystemError FS_NOT_A_FILE
+ * @throws ModelFileError those of openTensors, of shards.ts and of diffusers.ts; FileSystemError FS_NOT_A_FILE
  */
 export async function openModelFile(source: ModelSource, options: SafetensorsOptions = {}): Promise<SafetensorsFile> {
   if (!isFolder(source)) return withOriginalVae(await openFileOrShards(source, options));
@@ -27,7 +28,7 @@ export async function openVaeFile(source: ModelSource, options: SafetensorsOptio
 
 async function openFileOrShards(source: ByteSource, options: SafetensorsOptions): Promise<SafetensorsFile> {
   const { beside } = source;
-  if (!beside || !looksLikeJson(await source.read(0, Math.min(8, source.size)))) return openSafetensors(source, options);
+  if (!beside || !looksLikeJson(await source.read(0, Math.min(8, source.size)))) return openTensors(source, options);
   return openShards(source, (name) => beside.call(source, name), options);
 }
 
@@ -35,15 +36,17 @@ async function openFileOrShards(source: ByteSource, options: SafetensorsOptions)
 async function openOnlyFile(folder: ByteFolder, options: SafetensorsOptions): Promise<SafetensorsFile> {
   const top = [...folder.files].filter((path) => !path.includes("/")).sort();
   const indexes = top.filter((name) => /\.safetensors\.index(\.\w+)?\.json$/.test(name));
-  const models = top.filter((name) => name.endsWith(".safetensors"));
+  const safe = top.filter((name) => name.endsWith(".safetensors"));
+  const models = safe.length > 0 ? safe : top.filter((name) => /\.(ckpt|pt|pth|bin)$/.test(name));
   const [index, model] = [indexes[0], models[0]];
   if (index !== undefined && indexes.length === 1) {
     return openShards(await folder.open(index), (name) => folder.open(name), options);
   }
-  if (model !== undefined && models.length === 1) return openSafetensors(await folder.open(model), options);
+  if (model !== undefined && models.length === 1) return openTensors(await folder.open(model), options);
   const found = [...indexes, ...models].slice(0, 3).map((name) => printable(name));
   throw new ModelFileError("MODEL_UNSUPPORTED", `${folder.name}: this folder is no model: it has no model_index.json`, {
-    hint: found.length === 0 ? "pass a .safetensors file, or a diffusers folder" : `pass a file in it: ${found.join(", ")}`,
+    hint:
+      found.length === 0 ? "pass a .safetensors or .ckpt file, or a diffusers folder" : `pass a file in it: ${found.join(", ")}`,
     context: { file: folder.name, found },
   });
 }

@@ -5,7 +5,8 @@ export interface ForeignFile {
   readonly hint: string;
 }
 
-const convert = "pickles are not loaded, because they can run code when opened; get or convert the .safetensors version";
+const convert = "get or convert the .safetensors version";
+const notHere = "models and add-ons may be files by torch.save, but here only a .safetensors file is read";
 const download = "the download went wrong: download the file itself again";
 
 function startsWith(bytes: Uint8Array, ...start: readonly number[]): boolean {
@@ -17,10 +18,10 @@ export function sniff(start: Uint8Array): ForeignFile | undefined {
   const text = String.fromCharCode(...start.subarray(0, 64));
   const trimmed = text.trimStart().toLowerCase();
   if (startsWith(start, 0x50, 0x4b, 0x03, 0x04) || startsWith(start, 0x50, 0x4b, 0x05, 0x06)) {
-    return { what: "a zip archive (a PyTorch .ckpt, .pt or .bin)", hint: convert };
+    return { what: "a zip archive (a PyTorch .ckpt, .pt or .bin)", hint: notHere };
   }
   if (start[0] === 0x80 && (start[1] ?? 0) >= 2 && (start[1] ?? 0) <= 5) {
-    return { what: "a Python pickle (an old PyTorch .ckpt or .pt)", hint: convert };
+    return { what: "a Python pickle that torch.save did not write", hint: convert };
   }
   if (text.startsWith("GGUF")) {
     return { what: "a GGUF file", hint: "get the .safetensors version: GGUF is not read" };
