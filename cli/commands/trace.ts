@@ -1,7 +1,9 @@
 /** @file `limn trace`: compares every module, sampler, schedule and generator with recorded outputs of the originals. */
-import { ModelFileError } from "../../engine/errors.ts";
+import { FileSystemError, ModelFileError } from "../../engine/errors.ts";
+import type { ByteSource } from "../../model/checkpoint/byte-source.ts";
 import { openModelFile } from "../../model/checkpoint/open.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
+import type { OpenAddon } from "../../model/trace/addon-cases.ts";
 import { recordedFile } from "../../model/trace/recorded-file.ts";
 import { type TracedTensor, type TraceReport, trace } from "../../model/trace/trace.ts";
 import type { RecordedTensors } from "../../model/trace/trace-case.ts";
@@ -31,7 +33,8 @@ export async function run(options: TraceOptions, { signal }: CommandContext): Pr
     const checkpoint = path === undefined ? undefined : await openModelFile(await open(path, openModelSource), limits);
     const { device, close } = await openDevice(options);
     try {
-      const comparing = trace(recorded, { device, checkpoint, tolerance, signal });
+      const openAddon = addonsBeside(path, open);
+      const comparing = trace(recorded, { device, checkpoint, tolerance, signal, openAddon });
       const width = Math.max(...[...recorded.shapes.keys()].map((name) => name.length));
       let step = await comparing.next();
       for (; !step.done; step = await comparing.next()) if (!json && !quiet) await writeStdout(line(step.value, width));
@@ -44,6 +47,22 @@ export async function run(options: TraceOptions, { signal }: CommandContext): Pr
   } finally {
     for (const source of opened) await source.close();
   }
+}
+
+/** `<model stem>.<kind>.safetensors` in the model's folder. */
+function addonsBeside(
+  model: string | undefined,
+  open: (path: string, opener: typeof openFile) => Promise<ByteSource & { close(): Promise<void> }>,
+): OpenAddon | undefined {
+  if (model === undefined || !model.endsWith(".safetensors")) return undefined;
+  return async (kind) => {
+    try {
+      return await open(model.replace(/\.safetensors$/, `.${kind}.safetensors`), openFile);
+    } catch (error) {
+      if (error instanceof FileSystemError && error.code === "FS_NOT_FOUND") return undefined;
+      throw error;
+    }
+  };
 }
 
 function expectCases({ shapes }: RecordedTensors, path: string): void {

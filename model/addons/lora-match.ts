@@ -1,16 +1,13 @@
 /** @file Which weights of a model an add-on changes; or that it is for another model. */
 import { ModelFileError } from "../../engine/errors.ts";
-import type { WeightWindow } from "../../kernels/index.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Family, ModelConfig } from "../checkpoint/config.ts";
-import type { Part as FilePart, Target } from "../checkpoint/load-plan.ts";
+import type { Target } from "../checkpoint/load-plan.ts";
 import { printable } from "../checkpoint/printable.ts";
 import { type DeltaForm, type DeltaSize, deltaForms, type Parts } from "./delta-forms.ts";
 import type { Adapter, LoraFile } from "./lora-file.ts";
 import { moduleNames, type Place } from "./module-names.ts";
-
-/** A window whose tensor is not chosen yet. */
-export type WindowSize = Omit<WeightWindow, "tensor">;
+import { type Found, type WindowSize, weightsByName, windowOf } from "./weight-windows.ts";
 
 /** One change of one tensor on the device. */
 export interface Change {
@@ -42,8 +39,7 @@ export interface LoraModel {
 /** @throws ModelFileError LORA_WRONG_FAMILY, LORA_NO_MATCH, LORA_SHAPE */
 export function matchLora(lora: LoraFile, { config, checkpoint }: LoraModel): Match {
   const places = moduleNames(config, checkpoint.file.tensors.keys());
-  const targets = new Map<string, { target: Target; part: FilePart }>();
-  for (const target of checkpoint.targets) for (const part of target.parts) targets.set(part.entry.name, { target, part });
+  const weights = weightsByName(checkpoint);
   const total = lora.adapters.length;
   expectFamily(lora, config);
   const changes: Change[] = [];
@@ -51,7 +47,7 @@ export function matchLora(lora: LoraFile, { config, checkpoint }: LoraModel): Ma
   const misfits: string[] = [];
   for (const adapter of lora.adapters) {
     const place = places.get(adapter.module);
-    const found = place && changesOf(adapter, place, targets, misfits);
+    const found = place && changesOf(adapter, place, weights, misfits);
     if (found && found.length > 0) changes.push(...found);
     else if (!found || !misfits.some((misfit) => misfit.startsWith(`${printable(adapter.module)}: `)))
       unmatched.push(adapter.module);
@@ -64,19 +60,14 @@ export function matchLora(lora: LoraFile, { config, checkpoint }: LoraModel): Ma
 }
 
 /** The changes that an adapter makes at a place of the model; says in `misfits` if it can't be for this one. */
-function changesOf(
-  adapter: Adapter,
-  place: Place,
-  targets: ReadonlyMap<string, { target: Target; part: FilePart }>,
-  misfits: string[],
-): Change[] {
+function changesOf(adapter: Adapter, place: Place, weights: ReadonlyMap<string, Found>, misfits: string[]): Change[] {
   const changes: Change[] = [];
   const parts = shapesOf(adapter);
-  const weight = targets.get(place.weight);
+  const weight = weights.get(place.weight);
   const form = deltaForms.find((one) => one.has(parts));
   const gain = adapter.parts.get("weight");
   if (weight && (form || gain)) {
-    const window = windowOf(weight.target, weight.part, place);
+    const window = windowOf(weight, place.third);
     const size = form?.size(parts);
     const fits = form
       ? size && suits(adapter, size, window)
@@ -84,10 +75,10 @@ function changesOf(
     if (fits) changes.push({ adapter, component: place.component, target: weight.target, window, form, size, isBias: false });
     else misfits.push(describeMisfit(adapter, form, size, window));
   }
-  const bias = targets.get(place.bias);
+  const bias = weights.get(place.bias);
   const biasShape = (adapter.parts.get("diff_b") ?? adapter.parts.get("b_norm"))?.shape;
   if (bias && biasShape) {
-    const window = windowOf(bias.target, bias.part, place);
+    const window = windowOf(bias, place.third);
     const size = { outputs: count(biasShape), inner: 1, rank: undefined };
     if (size.outputs === window.outputs) {
       changes.push({ adapter, component: place.component, target: bias.target, window, form: undefined, size, isBias: true });
@@ -103,19 +94,6 @@ function suits(adapter: Adapter, { outputs, inner }: DeltaSize, window: WindowSi
   if (magnitude && ![outputs, window.inner / window.taps].includes(count(magnitude.shape))) return false;
   if (inner === undefined || inner === window.inner) return true;
   return inner === 4 * window.taps && window.inner > inner && window.taps > 1 && magnitude === undefined;
-}
-
-function windowOf(target: Target, part: FilePart, { third }: Place): WindowSize {
-  const { layout } = target;
-  const [first = 1, second = 1] = part.entry.shape;
-  // OpenCLIP's projection stands as [in, out] in the file, and add-ons have it as [out, in] as all else.
-  if (target.isMatrix && layout.inner === 1) {
-    return { outputs: second, inner: first, taps: 1, rowInputs: first, width: second, column: 0 };
-  }
-  const { inner, taps, inputs, width } = layout;
-  const whole = { outputs: first, inner, taps, rowInputs: inputs, width, column: part.column };
-  if (third === undefined) return whole;
-  return { ...whole, outputs: first / 3, column: part.column + (third * first) / 3 };
 }
 
 function shapesOf(adapter: Adapter): Parts {

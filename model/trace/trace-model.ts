@@ -13,6 +13,7 @@ import type { RecordedTensors } from "./trace-case.ts";
 export interface TraceModel {
   readonly device: Device;
   readonly config: ModelConfig;
+  readonly checkpoint: Checkpoint;
   /** By the group of their cases. */
   readonly text: ReadonlyMap<string, TextEncoder>;
   readonly unet: UNet | undefined;
@@ -47,7 +48,7 @@ export async function loadTraceModel(file: SafetensorsFile, device: Device, reco
     encoder: has("vae.image") && config.vae.hasEncoder ? new VaeEncoder(weights.at(config.vae.prefix), config.vae) : undefined,
   });
   try {
-    return { device, config, ...(await checkpoint.build(make)), free: () => checkpoint.free() };
+    return { device, config, checkpoint, ...(await checkpoint.build(make)), free: () => checkpoint.free() };
   } catch (error) {
     checkpoint.free();
     throw error;

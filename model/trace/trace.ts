@@ -1,6 +1,7 @@
 /** @file Compares limn with what the original implementations gave: every recorded tensor that it can compute. */
 import type { Device } from "../../engine/index.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
+import { addonCases, type OpenAddon } from "./addon-cases.ts";
 import { type Difference, difference, diverges } from "./comparison.ts";
 import { rngCases } from "./rng-cases.ts";
 import { runCases } from "./run-cases.ts";
@@ -35,6 +36,8 @@ export interface TraceOptions {
   /** Largest relative error. Default 1e-3. */
   readonly tolerance?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Opens the add-ons that cases were recorded with; without it they are skipped. */
+  readonly openAddon?: OpenAddon | undefined;
 }
 
 const samplerNames = /^(k|d|schedule|noise)\.|^sigmas\.model$|^alphas_cumprod$/;
@@ -61,7 +64,7 @@ export async function* trace(recorded: RecordedTensors, options: TraceOptions): 
   };
 }
 
-async function* computed(recorded: RecordedTensors, { device, checkpoint }: TraceOptions): AsyncGenerator<Computed> {
+async function* computed(recorded: RecordedTensors, { device, checkpoint, openAddon }: TraceOptions): AsyncGenerator<Computed> {
   yield* casesOf(rngCases(only(recorded, rngNames)));
   yield* casesOf(samplerCases(only(recorded, samplerNames), device));
   if (checkpoint === undefined || !needsModel(recorded)) return;
@@ -71,6 +74,7 @@ async function* computed(recorded: RecordedTensors, { device, checkpoint }: Trac
     yield* unetCases(recorded, model);
     yield* vaeCases(recorded, model);
     yield* runCases(recorded, model);
+    if (openAddon) yield* addonCases(recorded, model, openAddon);
   } finally {
     model.free();
   }
