@@ -4,7 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Family, ModelConfig } from "../checkpoint/config.ts";
 import type { Target } from "../checkpoint/load-plan.ts";
 import { printable } from "../checkpoint/printable.ts";
-import { type DeltaForm, type DeltaSize, deltaForms, type Parts } from "./delta-forms.ts";
+import { type DeltaForm, type DeltaSize, deltaForms, type Parts } from "./forms/index.ts";
 import type { Adapter, LoraFile } from "./lora-file.ts";
 import { moduleNames, type Place } from "./module-names.ts";
 import { type Found, type WindowSize, weightsByName, windowOf } from "./weight-windows.ts";
@@ -92,6 +92,8 @@ function suits(adapter: Adapter, { outputs, inner }: DeltaSize, window: WindowSi
   if (outputs !== window.outputs) return false;
   const magnitude = adapter.parts.get("dora_scale");
   if (magnitude && ![outputs, window.inner / window.taps].includes(count(magnitude.shape))) return false;
+  const rescale = adapter.parts.get("rescale");
+  if (rescale && count(rescale.shape) !== outputs) return false;
   if (inner === undefined || inner === window.inner) return true;
   return inner === 4 * window.taps && window.inner > inner && window.taps > 1 && magnitude === undefined;
 }

@@ -3,7 +3,7 @@ import type { Tensor } from "../../engine/index.ts";
 import { mergeWeight, type WeightWindow, weightGain } from "../../kernels/index.ts";
 import type { SafetensorsFile, TensorEntry } from "../checkpoint/safetensors.ts";
 import { valuesOf } from "../checkpoint/values.ts";
-import type { MakeDelta, Parts } from "./delta-forms.ts";
+import type { MakeDelta, Parts } from "./forms/index.ts";
 import type { Adapter } from "./lora-file.ts";
 import type { Change } from "./lora-match.ts";
 import type { Part } from "./lora-parts.ts";
@@ -67,10 +67,11 @@ async function scaleOf(parts: Parts, { adapter, size }: Change, alpha: number | 
 }
 
 /** (IA)3 (Liu et al. 2022): W + m W w, w along the inputs or the outputs. */
-async function prepareGain(parts: Parts, { window: { outputs } }: Change, strength: number): Promise<Merge> {
+async function prepareGain(parts: Parts, { window: { outputs, inner, taps } }: Change, strength: number): Promise<Merge> {
   const gain = (await parts.values("weight")).map((value) => 1 + value);
   const onInput = (await parts.values("on_input"))[0] !== 0;
-  const sides = (tensor: Tensor) => (onInput || gain.length !== outputs ? { inputGain: tensor } : { outputGain: tensor });
+  const byInput = gain.length === inner / taps && (onInput || gain.length !== outputs);
+  const sides = (tensor: Tensor) => (byInput ? { inputGain: tensor } : { outputGain: tensor });
   return (window) => mergeWeight(window, { ...sides(window.tensor.device.upload(gain, [gain.length])), strength });
 }
 
