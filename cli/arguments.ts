@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { UsageError } from "../engine/errors.ts";
 import type { Invocation } from "./options.ts";
 import { img2imgSyntax, inpaintSyntax } from "./syntax/from-picture.ts";
+import { infoSyntax, reproduceSyntax } from "./syntax/metadata.ts";
 import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./syntax/others.ts";
 import { planSyntax } from "./syntax/plan.ts";
 import type { Syntax } from "./syntax/shared.ts";
@@ -26,6 +27,8 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
   kernel: kernelSyntax,
   trace: traceSyntax,
   plan: planSyntax,
+  info: infoSyntax,
+  reproduce: reproduceSyntax,
   doctor: doctorSyntax,
 };
 

@@ -43,6 +43,10 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
       return (await import("./commands/trace.ts")).run(invocation.options, context);
     case "plan":
       return (await import("./commands/plan.ts")).run(invocation.options);
+    case "info":
+      return (await import("./commands/info.ts")).run(invocation.options);
+    case "reproduce":
+      return (await import("./commands/reproduce.ts")).run(invocation.options, context);
     case "doctor":
       return (await import("./commands/doctor.ts")).run(invocation.options);
   }
@@ -69,5 +73,5 @@ async function leave(thrown: unknown): Promise<number> {
 /** True where Dawn will be loaded and a program reads stdout. */
 function wantsCleanStdout({ command, options }: Invocation): boolean {
   if (command === "txt2img" || command === "img2img" || command === "inpaint") return options.json || options.output === "-";
-  return options.json && (command === "trace" || command === "plan" || command === "doctor");
+  return options.json && ["trace", "plan", "doctor", "reproduce"].includes(command);
 }

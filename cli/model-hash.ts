@@ -1,24 +1,30 @@
 /**
- * @file SHA-256 of a checkpoint, for the `Model hash` in a picture. Reading gigabytes takes longer than making a picture, so it is
- * remembered by path, size and time of change, and it is computed while the picture is made.
+ * @file SHA-256 of models and what is added to them, for the hashes in a picture. Reading gigabytes takes longer than making a
+ * picture, so they are remembered by path, size and time of change, and computed while the picture is made.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import type { Hashed } from "./metadata/recipe.ts";
 
-const mostRemembered = 100;
+const mostRemembered = 2000;
 
-/** The hash in hex. Nothing here is worth failing a picture for: undefined where the file can't be read any more. */
+/** The hash of a whole file in hex. Nothing here is worth failing a picture for: undefined where the file can't be read any more. */
 export async function modelHash(path: string, signal?: AbortSignal): Promise<string | undefined> {
+  return fileHash(path, "file", signal);
+}
+
+/** The hash of a file, or of the part of it that `hashed` says, in hex; undefined where it can't be read. */
+export async function fileHash(path: string, hashed: Hashed, signal?: AbortSignal): Promise<string | undefined> {
   try {
     const absolute = resolve(path);
     const { size, mtimeMs } = await stat(absolute);
-    const key = `${absolute} ${size} ${mtimeMs}`;
+    const key = `${hashed === "file" ? "" : `${hashed} `}${absolute} ${size} ${mtimeMs}`;
     const known = (await readCache())[key];
     if (known !== undefined) return known;
-    const hash = await sha256(absolute, signal);
+    const hash = await sha256(absolute, await rangeOf(absolute, hashed), signal);
     await remember(key, hash);
     return hash;
   } catch {
@@ -26,9 +32,27 @@ export async function modelHash(path: string, signal?: AbortSignal): Promise<str
   }
 }
 
-async function sha256(path: string, signal: AbortSignal | undefined): Promise<string> {
+interface ByteRange {
+  readonly start?: number;
+  /** The last byte. */
+  readonly end?: number;
+}
+
+async function rangeOf(path: string, hashed: Hashed): Promise<ByteRange> {
+  if (hashed === "part") return { start: 0x100000, end: 0x10ffff };
+  if (hashed === "file" || !/\.safetensors$/i.test(path)) return {};
+  const file = await open(path);
+  try {
+    const { buffer } = await file.read(Buffer.alloc(8), 0, 8, 0);
+    return { start: 8 + Number(buffer.readBigUInt64LE(0)) };
+  } finally {
+    await file.close();
+  }
+}
+
+async function sha256(path: string, range: ByteRange, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash("sha256");
-  for await (const part of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(part as Buffer);
+  for await (const part of createReadStream(path, { highWaterMark: 1 << 20, signal, ...range })) hash.update(part as Buffer);
   return hash.digest("hex");
 }
 

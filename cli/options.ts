@@ -110,6 +110,33 @@ export interface PlanOptions extends CommonOptions, GpuOptions {
   readonly maxHeader?: number | undefined;
 }
 
+export interface InfoOptions extends CommonOptions {
+  /** Path. */
+  readonly picture: string;
+  /** Print the whole texts too. */
+  readonly raw: boolean;
+}
+
+export interface ReproduceOptions extends CommonOptions, GpuOptions {
+  /** Path. */
+  readonly picture: string;
+  /** Folders to look for models in, and for what is added to them. */
+  readonly modelDirs: readonly string[];
+  readonly loraDirs: readonly string[];
+  readonly embeddingDirs: readonly string[];
+  /** Files in the place of those that would be looked for. */
+  readonly model?: string | undefined;
+  readonly vae?: string | undefined;
+  readonly init?: string | undefined;
+  readonly mask?: string | undefined;
+  /** Where to keep the new picture. */
+  readonly output?: string | undefined;
+  readonly overwrite: boolean;
+  /** How far a channel of a pixel may be off, 0..255. */
+  readonly tolerance: number;
+  readonly maxHeader?: number | undefined;
+}
+
 export interface DoctorOptions extends CommonOptions, GpuOptions {}
 
 /** What a command gets besides its options. */
@@ -128,4 +155,6 @@ export type Invocation =
   | { readonly command: "kernel"; readonly options: KernelOptions }
   | { readonly command: "trace"; readonly options: TraceOptions }
   | { readonly command: "plan"; readonly options: PlanOptions }
+  | { readonly command: "info"; readonly options: InfoOptions }
+  | { readonly command: "reproduce"; readonly options: ReproduceOptions }
   | { readonly command: "doctor"; readonly options: DoctorOptions };

@@ -32,7 +32,7 @@ export function seedOf({ seed, batch, variation, compat, rng }: PictureNoiseOpti
 }
 
 /** Whether one generator draws the noise of a whole batch. */
-function drawsBatches(compat: Compatibility | undefined, rng: NoiseSource | undefined): boolean {
+export function drawsBatches(compat: Compatibility | undefined, rng: NoiseSource | undefined): boolean {
   return compat === undefined ? rng === "comfy" : rulesOf(compat).generators === "batch";
 }
 

@@ -1,29 +1,24 @@
 /** @file `limn "PROMPT"`: checks everything that can be checked, loads the model, makes the pictures, writes them. */
 import { totalmem } from "node:os";
-import { basename } from "node:path";
 import { DeviceError, OutOfMemoryError } from "../../engine/errors.ts";
 import type { Variant } from "../../model/checkpoint/config.ts";
 import { settingsOf } from "../../model/generation.ts";
-import { defaultImageGuidance } from "../../model/img2img.ts";
-import { type GeneratedImage, type InitOptions, type InpaintOptions, StableDiffusion } from "../../model/index.ts";
-import { inpaintDefaults } from "../../model/inpaint.ts";
+import { type GeneratedImage, type InitOptions, StableDiffusion } from "../../model/index.ts";
 import { planModel } from "../../model/plan.ts";
 import { namesSomethingKnown } from "../../model/prompt.ts";
 import { resolveSampling } from "../../model/sampling/index.ts";
 import { type OpenDevice, openDevice } from "../device.ts";
 import { embeddedModel } from "../embedded-model.ts";
 import { type NoiseFile, noiseFor, readNoise, writeLatent } from "../latent-file.ts";
-import { modelHash } from "../model-hash.ts";
+import { recordPicture, textsOf, type UsedFiles, usedFiles } from "../metadata/record.ts";
 import { type OpenModelSource, openModelSource } from "../model-source.ts";
 import type { CommandContext, Txt2imgOptions } from "../options.ts";
-import { formatParameters, type InpaintParameters } from "../parameters.ts";
 import { pictureSettings } from "../picture-settings.ts";
 import { type Place, preparePlaces } from "../places.ts";
 import { encodePng } from "../png/png.ts";
 import { Progress } from "../progress.ts";
 import { writeStdout } from "../stdout.ts";
 import { type MadePicture, type Seconds, type Summary, summaryJson, summaryText } from "../summary.ts";
-import { packageVersion } from "../version.ts";
 
 /** @throws LimnError of every class; the signal's reason when it is aborted */
 export async function run(options: Txt2imgOptions, { signal }: CommandContext, init?: InitOptions): Promise<void> {
@@ -102,7 +97,7 @@ async function makePictures(job: Job): Promise<Summary> {
     progress.end(opened.adapter);
     sayWhatIsKnown(job, diffusion);
     // The hashes are read from disk while the GPU works.
-    const hashes = Promise.all([modelHash(model.name, signal), vae && modelHash(vae.name, signal)]);
+    const files = usedFiles(options, { model: model.name, vae: vae?.name }, signal);
     const warned = new Set<string>();
     let steps = 0;
     for (const place of places.slice(images.length)) {
@@ -112,7 +107,7 @@ async function makePictures(job: Job): Promise<Summary> {
       for (const stage of ["text", "denoise", "decode"] as const) seconds[stage] += made.image.seconds[stage];
       steps += made.steps;
       device.check();
-      images.push(await keep(job, place, made.image, diffusion.config.variant, await hashes));
+      images.push(await keep(job, place, made.image, diffusion.config.variant, await files));
     }
     seconds.total = performance.now() / 1000;
     return {
@@ -181,46 +176,22 @@ async function makeOne({ options, init, signal, progress, noise }: Job, diffusio
 
 /** Writes the picture, and its latent if asked for. */
 async function keep(
-  { options, init, model, vae }: Job,
+  { options, opened, images }: Job,
   place: Place,
   image: GeneratedImage,
   variant: Variant,
-  [hash, vaeHash]: readonly [string | undefined, string | undefined],
+  files: UsedFiles,
 ): Promise<MadePicture> {
   const { width, height, pixels, seed, settings } = image;
-  const { sampler, schedule } = resolveSampling(settings);
-  const parameters = formatParameters({
-    prompt: options.prompt,
-    negative: options.negative,
-    steps: settings.steps,
-    sampler: sampler.label,
-    schedule: schedule?.label,
-    guidance: settings.guidance,
-    imageGuidance: variant === "pix2pix" ? (init?.imageGuidance ?? defaultImageGuidance) : undefined,
-    seed,
-    // What to ask for to get it again: of a masked region the size that it was made in.
-    width: settings.width,
-    height: settings.height,
-    modelHash: hash,
-    model: stem(model.name),
-    vaeHash,
-    vae: vae && basename(vae.name),
-    strength: settings.strength,
-    inpaint: init?.inpaint && inpaintParameters(init.inpaint),
-    eta: settings.eta,
-    version: packageVersion,
-  });
-  const png = encodePng({ width, height, data: withoutAlpha(pixels) }, { parameters });
+  const { device, adapter } = opened;
+  const machine = { tier: device.tier, precision: device.storage, adapter };
+  const recipe = recordPicture({ options, image, index: images.length, variant, files, machine });
+  const png = encodePng({ width, height, data: withoutAlpha(pixels) }, textsOf(recipe));
   if (place.latent)
     await place.latent.write(writeLatent("latent", [1, 4, settings.height / 8, settings.width / 8], image.latent));
   const path = (await place.picture?.write(png)) ?? "-";
   if (!place.picture) await writeStdout(png);
   return { path, seed, width, height };
-}
-
-function inpaintParameters({ blur, padding, fill, invert = false, onlyMasked = false }: InpaintOptions): InpaintParameters {
-  const usual = inpaintDefaults;
-  return { blur: blur ?? usual.blur, padding: padding ?? usual.padding, fill: fill ?? usual.fill, invert, onlyMasked };
 }
 
 /** What a user should know before waiting: ignored tensors, words that a small model does not know. */
@@ -244,9 +215,4 @@ function withoutAlpha(pixels: Uint8Array): Uint8Array {
     rgb[to + 2] = pixels[from + 2]!;
   }
   return rgb;
-}
-
-/** "models/sd15.safetensors" -> "sd15" */
-function stem(path: string): string {
-  return basename(path).replace(/\.safetensors$/i, "");
 }

@@ -5,7 +5,7 @@
  */
 
 import { resolveSampling, type SamplingChoice } from "../../model/sampling/index.ts";
-import type { FileReference, LoraReference, PictureRecipe, Settings } from "./recipe.ts";
+import type { LoraReference, PictureRecipe, Settings } from "./recipe.ts";
 
 type Value = string | number | bigint | undefined;
 type Entry = readonly [key: string, value: Value];
@@ -117,7 +117,7 @@ const shownHash = 10;
 const shownAddonHash = 12;
 
 /** "foo: 0123456789ab, bar: ba9876543210"; separators are left out of names. */
-function hashes(files: readonly FileReference[]): string | undefined {
+function hashes(files: readonly LoraReference[]): string | undefined {
   const shown = files.flatMap(({ name, hash }) =>
     name === undefined || hash === undefined ? [] : [`${stem(name).replaceAll(/[:,]/g, "")}: ${hash.slice(0, shownAddonHash)}`],
   );

@@ -176,7 +176,7 @@ const modelChanges = ["LoraLoader", "LoraLoaderModelOnly", "ModelSamplingDiscret
 function modelSettings(graph: ComfyGraph, sampler: ComfyNode): Settings {
   let settings: Settings = {};
   for (const node of graph.upstream(sampler, "model", modelLinks)) {
-    if (node.type === "RescaleCFG") settings = { ...settings, cfgRescale: numberOf(graph.value(node, "multiplier")) };
+    if (node.type === "RescaleCFG") settings = { ...settings, guidanceRescale: numberOf(graph.value(node, "multiplier")) };
     if (node.type === "ModelSamplingDiscrete") {
       const kind = textOf(graph.value(node, "sampling"));
       const prediction = kind === "v_prediction" ? "v" : kind === "eps" ? "eps" : undefined;

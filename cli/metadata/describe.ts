@@ -29,7 +29,7 @@ const groups: readonly (readonly [label: string, names: Partial<Record<SettingNa
       sigmas: "sigmas",
       guidance: "guidance",
       imageGuidance: "image guidance",
-      cfgRescale: "rescale",
+      guidanceRescale: "rescale",
     },
   ],
   [
@@ -60,6 +60,7 @@ const groups: readonly (readonly [label: string, names: Partial<Record<SettingNa
       discardPenultimate: "no penultimate sigma",
     },
   ],
+  ["SDXL", { originalSize: "original size", crop: "crop", targetSize: "target size" }],
   ["from", { strength: "strength", stepRule: "steps", resizeMode: "resized by", background: "behind it" }],
   ["mask", { maskBlur: "blur", maskInvert: "inverted", fill: "starts from", onlyMasked: "only that part", padding: "padding" }],
   [
@@ -110,7 +111,7 @@ function values(settings: Settings, names: Partial<Record<SettingName, string>>)
   return Object.entries(names)
     .flatMap(([name, label]) => {
       const value = settings[name as SettingName];
-      if (value === undefined) return [];
+      if (value === undefined || value === false) return [];
       return value === true ? [label] : [`${label} ${value}`.trim()];
     })
     .join(", ");

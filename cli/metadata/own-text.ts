@@ -63,7 +63,7 @@ function settingsOf(json: unknown): Settings {
     number: numberOf,
     text: textOf,
     integer: integerOf,
-    flag: (value: unknown) => (value === true ? true : undefined),
+    flag: (value: unknown) => (typeof value === "boolean" ? value : undefined),
   };
   const entries = settingNames.map((name) => [name, read[settingKinds[name]](member(json, name))] as const);
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
@@ -81,5 +81,6 @@ function fileOf(json: unknown): FileReference | undefined {
 function networkOf(json: unknown): LoraReference[] {
   const file = fileOf(json);
   const [textEncoder, unet] = [numberOf(member(json, "textEncoder")), numberOf(member(json, "unet"))];
-  return file ? [{ ...file, textEncoder, unet }] : [];
+  const shortHash = textOf(member(json, "shortHash"));
+  return file ? [{ ...file, textEncoder, unet, ...(shortHash === undefined ? {} : { shortHash: shortHash.slice(0, 12) }) }] : [];
 }

@@ -20,13 +20,15 @@ export interface FileReference {
 }
 
 export interface LoraReference extends FileReference {
+  /** The 12 digits that A1111 knows a LoRA by, where `hash` is another. */
+  readonly shortHash?: string | undefined;
   /** Strengths; undefined where the prompt's tag says them. */
   readonly textEncoder?: number | undefined;
   readonly unet?: number | undefined;
 }
 
 /**
- * The kinds of all settings by name. `integer` is a bigint (seeds go to 2^64 - 1); `flag` is true or absent; numbers are finite.
+ * The kinds of all settings by name. `integer` is a bigint (seeds go to 2^64 - 1); numbers are finite.
  * A setting that is absent is the program's usual one.
  */
 export const settingKinds = {
@@ -37,7 +39,7 @@ export const settingKinds = {
   sigmas: "text",
   guidance: "number",
   imageGuidance: "number",
-  cfgRescale: "number",
+  guidanceRescale: "number",
   seed: "integer",
   width: "number",
   height: "number",
@@ -63,6 +65,10 @@ export const settingKinds = {
   rho: "number",
   discardPenultimate: "flag",
   zeroSnr: "flag",
+  /** SDXL: WIDTHxHEIGHT, TOP,LEFT and WIDTHxHEIGHT that the model is told. */
+  originalSize: "text",
+  crop: "text",
+  targetSize: "text",
   /** eps or v. */
   prediction: "text",
   clipSkip: "number",

@@ -143,6 +143,8 @@ const otherCommands = `
 Other commands (limn COMMAND --help):
   img2img PROMPT   make a picture from a picture (--init FILE)
   inpaint PROMPT   paint a part of a picture anew (--init FILE --mask FILE)
+  info PICTURE     show what made a picture, and how
+  reproduce PICTURE  make it again, and compare
   inspect FILE     show what a checkpoint holds
   tokenize TEXT    show the token ids of a text
   prompt TEXT      show how a prompt is read: weights, chunks, schedule

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseArguments } from "../../cli/arguments.ts";
 import type { Img2imgOptions, InpaintOptions } from "../../cli/options.ts";
-import { formatParameters } from "../../cli/parameters.ts";
 import { decodePng, encodePng, readPngTexts } from "../../cli/png/png.ts";
 import type { LimnError } from "../../engine/errors.ts";
 import { build, errorLines, limn, temporaryFolder } from "./limn.ts";
@@ -79,19 +78,6 @@ describe("arguments", () => {
   ])("%s (fault 40)", (code, parse) => {
     expect(codeOf(parse)).toBe(code);
   });
-});
-
-it("writes A1111's keys in its order", () => {
-  const inpaint = { blur: 4, invert: true, fill: "noise", onlyMasked: true, padding: 32 } as const;
-  const text = formatParameters({
-    ...{ prompt: "x", negative: "", steps: 20, sampler: "Euler a", guidance: 7, seed: 3n, width: 64, height: 64 },
-    ...{ imageGuidance: 1.5, model: "m", strength: 0.75, inpaint, version: "1" },
-  });
-  expect(text.split("\n")[1]).toBe(
-    "Steps: 20, Sampler: Euler a, CFG scale: 7, Image CFG scale: 1.5, Seed: 3, Size: 64x64, Model: m, Denoising strength: 0.75, " +
-      "RNG: CPU, Mask mode: Inpaint not masked, Mask blur: 4, Inpaint area: Only masked, Masked area padding: 32, " +
-      "Masked content: latent noise, Version: limn 1",
-  );
 });
 
 describe("limn", () => {

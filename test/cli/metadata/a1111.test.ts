@@ -72,6 +72,10 @@ describe("the text that A1111 writes", () => {
     );
   });
 
+  it("says the image guidance of models that edit pictures", () => {
+    expect(formatParameters(with_({}, { imageGuidance: 1.5 }))).toContain("CFG scale: 7, Image CFG scale: 1.5, Seed: 3");
+  });
+
   it("writes what differs from A1111's defaults only", () => {
     const usual = formatParameters(
       with_(
