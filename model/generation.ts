@@ -2,6 +2,7 @@
 
 import type { Tensor } from "../engine/index.ts";
 import { UsageError } from "../engine/index.ts";
+import type { LoraOptions } from "./addons/lora-requests.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { checkInit, type InitOptions, sizeFrom, strengthOf } from "./img2img.ts";
 import { type BatchPlace, type PictureNoiseOptions, seedOf } from "./picture-noise.ts";
@@ -25,7 +26,7 @@ type SamplerTuning = Pick<
   | "compat"
 >;
 
-export interface GenerateOptions extends SamplerTuning, PromptOptions, Omit<PictureNoiseOptions, "seed" | "compat"> {
+export interface GenerateOptions extends SamplerTuning, PromptOptions, LoraOptions, Omit<PictureNoiseOptions, "seed" | "compat"> {
   /** What the picture should not show. Default: nothing. */
   readonly negative?: string | undefined;
   /** Pixels; multiples of 8. Default: the checkpoint's size. */

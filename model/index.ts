@@ -1,5 +1,7 @@
 /** @file The library: `import { StableDiffusion } from "limn"`. Runs in Node and in the browser. */
 export { Device, type DeviceOptions, LimnError } from "../engine/index.ts";
+export { type LoraFile, openLora } from "./addons/lora-file.ts";
+export type { LoraUse } from "./addons/lora-set.ts";
 export { BlobSource, type ByteSource, MemorySource } from "./checkpoint/byte-source.ts";
 export type { ModelConfig } from "./checkpoint/config.ts";
 export type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./generation.ts";

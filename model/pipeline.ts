@@ -5,6 +5,8 @@
 import { type Device, NonFiniteError, OutOfMemoryError, type Tensor } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import { chunkPrompt } from "../tokenizer/prompt/index.ts";
+import { doraRuleOf, requestedLoras } from "./addons/lora-requests.ts";
+import { LoraSet } from "./addons/lora-set.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { runSampler } from "./denoise.ts";
@@ -37,6 +39,7 @@ export class StableDiffusion {
   #stages: Stages | undefined;
   #storage: StageStorage;
   readonly #encoded = new EncodedChunks();
+  readonly #loras: LoraSet;
 
   private constructor(device: Device, model: OpenModel) {
     this.device = device;
@@ -44,6 +47,7 @@ export class StableDiffusion {
     this.config = model.config;
     this.schedule = new NoiseSchedule(model.config.schedule);
     this.#modules = model.makeModules();
+    this.#loras = new LoraSet({ config: model.config, checkpoint: model.checkpoints[0]! });
     this.#storage = { text: device.storage, unet: device.storage, vae: device.storage };
   }
 
@@ -109,6 +113,7 @@ export class StableDiffusion {
     const { settings, options, warnings } = job;
     const clock = stopwatch();
     options.signal?.throwIfAborted();
+    await this.#mending(job, () => this.#mergeLoras(job));
     await this.#mending(job, () => this.#condition(job));
     const text = clock();
     const latent = yield* this.#denoise(job);
@@ -124,6 +129,14 @@ export class StableDiffusion {
     } finally {
       latent.free();
     }
+  }
+
+  /** The weights with the LoRAs of this picture and no others; nothing to do where the last picture had the same. */
+  async #mergeLoras({ options, prompts, warnings }: Job): Promise<void> {
+    const uses = await requestedLoras(options, prompts);
+    const merged = await this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
+    warnings.push(...merged.warnings);
+    if (merged.changed) this.#encoded.clear();
   }
 
   /** Everything but the latent and the timestep that the U-Net looks at, left in its inputs. */

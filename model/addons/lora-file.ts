@@ -1,8 +1,9 @@
 /** @file A file of the LoRA family: the modules that it changes, and by which tensors. */
 import { ModelFileError } from "../../engine/errors.ts";
 import type { ByteSource } from "../checkpoint/byte-source.ts";
+import { openTensors } from "../checkpoint/open-tensors.ts";
 import { printable } from "../checkpoint/printable.ts";
-import { openSafetensors, type SafetensorsFile, type SafetensorsOptions, type TensorEntry } from "../checkpoint/safetensors.ts";
+import type { SafetensorsFile, SafetensorsOptions, TensorEntry } from "../checkpoint/safetensors.ts";
 import { type Part, splitName } from "./lora-parts.ts";
 import { peftScale } from "./peft-scale.ts";
 
@@ -30,10 +31,10 @@ const bundled = /^bundle_emb\./;
 /**
  * Reads the header of an add-on. Its numbers are read when it is merged, so the source stays open as long as the file is in use.
  * @throws ModelFileError LORA_UNKNOWN_PARTS for tensors that no adapter of the known kinds has, NOT_A_LORA where that is all it has, and
- *   those of openSafetensors
+ *   those of openTensors
  */
 export async function openLora(source: ByteSource, options: SafetensorsOptions = {}): Promise<LoraFile> {
-  const file = await openSafetensors(source, options);
+  const file = await openTensors(source, options);
   const adapters = new Map<string, Map<Part, TensorEntry>>();
   const unknown: string[] = [];
   for (const [key, entry] of file.tensors) {

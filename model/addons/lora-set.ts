@@ -3,7 +3,7 @@
  * changed there by one LoRA after the other, and rounded once into the tensor that the model has had all along: what was recorded with
  * it stays valid, and taking a LoRA off gives the same bits as if it had never been there.
  */
-import { ModelFileError, type Tensor } from "../../engine/index.ts";
+import { ModelFileError, type Tensor, UsageError } from "../../engine/index.ts";
 import { cast, countNonFinite } from "../../kernels/index.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Target } from "../checkpoint/load-plan.ts";
@@ -60,7 +60,7 @@ export class LoraSet {
   /**
    * Makes the model's weights those with `uses` merged, and with no other. Does nothing where they are already; the same file twice counts with
    * the sum of its strengths. Of a failed call the next one makes good.
-   * @throws ModelFileError LORA_WRONG_FAMILY, LORA_NO_MATCH, LORA_SHAPE, LORA_NONFINITE, LORA_TOO_MANY and those of reading; the signal's reason
+   * @throws ModelFileError LORA_WRONG_FAMILY, LORA_NO_MATCH, LORA_SHAPE, LORA_NONFINITE and those of reading; UsageError LORA_TOO_MANY; the signal's reason
    */
   async apply(uses: readonly LoraUse[], { dora = "comfy", signal }: ApplyOptions = {}): Promise<Applied> {
     const wanted = summed(uses);
@@ -88,7 +88,7 @@ export class LoraSet {
   /** What is to be done for a list of LoRAs: all of them are looked at before the first weight changes. */
   #plan(uses: readonly LoraUse[]): { work: Work[]; warnings: string[] } {
     if (uses.length > maxUses) {
-      throw new ModelFileError("LORA_TOO_MANY", `${uses.length} LoRAs at a time, at most ${maxUses} can be merged`, {
+      throw new UsageError("LORA_TOO_MANY", `${uses.length} LoRAs at a time, at most ${maxUses} can be merged`, {
         hint: "leave some out",
         context: { count: uses.length },
       });

@@ -1,0 +1,84 @@
+/** @file Which textual inversions a prompt names, out of a folder of them: only those are opened. */
+import { clean } from "../../tokenizer/clean.ts";
+import type { EmbeddingName } from "../../tokenizer/prompt/index.ts";
+import type { ByteSource } from "../checkpoint/byte-source.ts";
+import type { EmbeddingSet } from "../text/embedding-set.ts";
+import { readTextualInversion, type TextualInversion, vectorsFor } from "./textual-inversion.ts";
+
+/** A file that may hold one. */
+export interface EmbeddingFile {
+  /** What a prompt calls it: the file's name without folder and ending. */
+  readonly name: string;
+  open(): Promise<ByteSource>;
+}
+
+/** All that can be named; what was opened is kept. */
+export class EmbeddingLibrary {
+  readonly #files: readonly EmbeddingFile[];
+  readonly #opened = new Map<EmbeddingFile, Promise<TextualInversion>>();
+
+  constructor(files: readonly EmbeddingFile[]) {
+    this.#files = files;
+  }
+
+  /**
+   * Those whose names stand in one of the texts. A file that can't be read makes trouble only when a prompt turns out to name it: names are
+   * looked for as text here, and "cat" stands in "category" too.
+   */
+  async namedIn(texts: readonly string[]): Promise<NamedEmbeddings> {
+    const squeezed = texts.map(squeeze);
+    const named = this.#files.filter(({ name }) => squeeze(name) !== "" && squeezed.some((text) => text.includes(squeeze(name))));
+    const read = await Promise.allSettled(named.map((file) => this.#open(file)));
+    return new NamedEmbeddings(new Map(named.map(({ name }, i) => [name, read[i]!])));
+  }
+
+  #open(file: EmbeddingFile): Promise<TextualInversion> {
+    const known = this.#opened.get(file);
+    if (known) return known;
+    const opening = openOne(file);
+    this.#opened.set(file, opening);
+    return opening;
+  }
+}
+
+async function openOne({ name, open }: EmbeddingFile): Promise<TextualInversion> {
+  const source = await open();
+  try {
+    return await readTextualInversion(source, name);
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** For the text stage: see EmbeddingSet. */
+export class NamedEmbeddings implements EmbeddingSet {
+  readonly names: readonly EmbeddingName[];
+  readonly #read: ReadonlyMap<string, PromiseSettledResult<TextualInversion>>;
+
+  constructor(read: ReadonlyMap<string, PromiseSettledResult<TextualInversion>>) {
+    this.#read = read;
+    this.names = [...read].map(([name, one]) => ({ name, vectors: one.status === "fulfilled" ? one.value.vectors : 1 }));
+  }
+
+  async vectors(name: string, widths: readonly number[], encoder: number): Promise<Float32Array> {
+    return vectorsFor(this.#one(name), widths, encoder);
+  }
+
+  /** SHA-256 of the file, in hex. */
+  hash(name: string): string {
+    return this.#one(name).hash;
+  }
+
+  #one(name: string): TextualInversion {
+    const one = this.#read.get(name);
+    if (one?.status === "fulfilled") return one.value;
+    throw one?.reason ?? new RangeError(`no textual inversion "${name}"`);
+  }
+}
+
+/** What is left of a text when nothing counts that the prompt language may put between a name's characters. */
+function squeeze(text: string): string {
+  return clean(text)
+    .toLowerCase()
+    .replace(/[\s\\]+/g, "");
+}
