@@ -4,6 +4,9 @@ import type { EmbeddingName } from "../../tokenizer/prompt/index.ts";
 export interface EmbeddingSet {
   /** All that a prompt may name. */
   readonly names: readonly EmbeddingName[];
-  /** The vectors [n * width] of one of them for the encoder of that width. @throws ModelFileError if it was made for another family */
-  vectors(name: string, width: number): Promise<Float32Array>;
+  /**
+   * The vectors [n * width] of one of them for one encoder, counted from 0, of a model whose encoders have these widths.
+   * @throws ModelFileError if it was made for another family
+   */
+  vectors(name: string, widths: readonly number[], encoder: number): Promise<Float32Array>;
 }

@@ -57,9 +57,9 @@ export class TextStage {
     for (let first = 0; first < chunks.length; first += this.#batch) {
       const group = chunks.slice(first, first + this.#batch);
       const full = Array.from({ length: this.#batch }, (_, p) => group[p] ?? group[0]!);
-      for (const [i, encoder] of this.encoders.entries()) {
+      for (const i of this.encoders.keys()) {
         const target = this.embedded[i]!;
-        target.device.write(target, await embed(encoder, full, embeddings));
+        target.device.write(target, await embed(this.encoders, i, full, embeddings));
       }
       this.encode.run();
       encoded.push(...(await this.#read(full)).slice(0, group.length));
@@ -102,17 +102,20 @@ export class TextStage {
 
 /** chunks [P] -> token plus position embeddings [P * 77 * C], with the vectors of textual inversions in their places. */
 async function embed(
-  encoder: TextEncoder,
+  encoders: readonly TextEncoder[],
+  index: number,
   chunks: readonly Chunk[],
   embeddings: EmbeddingSet | undefined,
 ): Promise<Float32Array> {
+  const widths = encoders.map(({ config }) => config.width);
+  const encoder = encoders[index]!;
   const { config } = encoder;
   const replaced = await Promise.all(
     chunks.flatMap((chunk, sequence) =>
       chunk.embeddings.map(async ({ name, offset }) => ({
         sequence,
         offset,
-        vectors: await embeddings!.vectors(name, config.width),
+        vectors: await embeddings!.vectors(name, widths, index),
       })),
     ),
   );
