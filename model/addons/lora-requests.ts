@@ -27,7 +27,7 @@ export async function requestedLoras({ loras = [], findLora }: LoraOptions, { pr
         },
       );
     }
-    uses.push({ lora: await findLora(name), text: textEncoder, unet, rank });
+    uses.push({ lora: await findLora(name), text: textEncoder, unet, rank, tag: name });
   }
   return uses;
 }

@@ -19,6 +19,8 @@ export interface LoraUse {
   readonly unet: number;
   /** Use the first ranks only. */
   readonly rank?: number | undefined;
+  /** Its name in the prompt's tag, if it comes from one. */
+  readonly tag?: string | undefined;
 }
 
 export interface ApplyOptions {
