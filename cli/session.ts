@@ -1,0 +1,255 @@
+/**
+ * @file What the commands that make pictures share: device and model are opened once, when the first picture needs them, and
+ * again only where another model is asked for or the device was lost.
+ */
+import { totalmem } from "node:os";
+import { DeviceError, OutOfMemoryError } from "../engine/errors.ts";
+import type { Variant } from "../model/checkpoint/config.ts";
+import { settingsOf } from "../model/generation.ts";
+import { type GeneratedImage, type InitOptions, StableDiffusion } from "../model/index.ts";
+import type { BatchPlace } from "../model/picture-noise.ts";
+import { planModel } from "../model/plan.ts";
+import { namesSomethingKnown } from "../model/prompt.ts";
+import { type OpenDevice, openDevice } from "./device.ts";
+import { type NoiseFile, noiseFor } from "./latent-file.ts";
+import { type UsedFiles, usedFiles } from "./metadata/record.ts";
+import { type ModelChoice, type ModelFiles, openModelFiles, sameModel } from "./model-files.ts";
+import type { CommandContext, GpuOptions, Txt2imgOptions } from "./options.ts";
+import { pictureSettings } from "./picture-settings.ts";
+import { Progress, type ProgressOptions } from "./progress.ts";
+import type { MadePicture, Seconds, Summary } from "./summary.ts";
+
+/** One picture that is wanted. */
+export interface PictureRequest {
+  /** `seed` is that of the batch's first picture. */
+  readonly options: Txt2imgOptions;
+  /** Default: a batch of its own. */
+  readonly batch?: BatchPlace | undefined;
+  /** A picture to start from. */
+  readonly init?: InitOptions | undefined;
+  readonly noise?: NoiseFile | undefined;
+}
+
+/** One picture that was made, and with what. */
+export interface SessionPicture {
+  readonly request: PictureRequest;
+  readonly image: GeneratedImage;
+  /** The files behind it, their hashes read from disk while the GPU worked. */
+  readonly files: UsedFiles;
+  readonly variant: Variant;
+  readonly machine: { readonly adapter: string; readonly tier: string; readonly precision: string };
+}
+
+/** Pictures of fewer pixels are not planned first: what runs out of memory at that size says so soon enough. */
+const plannedPixels = 512 * 512;
+
+export class Session {
+  readonly progress: Progress;
+  readonly #machine: GpuOptions;
+  readonly #signal: AbortSignal;
+  #opened: OpenDevice | undefined;
+  #files: ModelFiles | undefined;
+  #diffusion: StableDiffusion | undefined;
+  readonly #seconds: Seconds = { load: 0, text: 0, denoise: 0, decode: 0, total: 0 };
+  #steps = 0;
+  /** Of the model that was loaded last. */
+  #counted = { dispatchesPerStep: 0, plannedBytes: 0 };
+  /** Warnings and notes that the user has read already. */
+  readonly #told = new Set<string>();
+
+  constructor(options: GpuOptions & ProgressOptions, { signal }: CommandContext) {
+    this.progress = new Progress(options);
+    this.#machine = options;
+    this.#signal = signal;
+  }
+
+  /**
+   * Makes a picture, with the model that its options name; if the device is lost, once more on a new one. After an error the
+   * session goes on with the next picture.
+   * @throws LimnError of every class; the signal's reason when it is aborted
+   */
+  async make(request: PictureRequest, signal = this.#signal): Promise<SessionPicture> {
+    const { options } = request;
+    const { model, vae } = await this.openFiles(options);
+    return this.onDevice(async (opened) => {
+      const diffusion = await this.#load(request, opened, signal);
+      const files = usedFiles(options, { model: model.name, vae: vae?.name }, this.#signal);
+      const image = await this.#generate(request, diffusion, signal);
+      opened.device.check();
+      const { tier, storage } = opened.device;
+      const machine = { adapter: opened.adapter, tier, precision: storage };
+      return { request, image, files: await files, variant: diffusion.config.variant, machine };
+    }, signal);
+  }
+
+  /** Opens the model's files, unless they are; nothing is loaded. @throws FileSystemError, NetworkError */
+  async openFiles(choice: ModelChoice): Promise<ModelFiles> {
+    if (this.#files && sameModel(this.#files.choice, choice)) return this.#files;
+    const files = await openModelFiles(choice, this.#signal);
+    this.#unload();
+    await this.#files?.close();
+    this.#files = files;
+    return files;
+  }
+
+  /** Work on the device, which is opened if it is not; if it is lost, once more on a new one. The work is done from its start. */
+  async onDevice<T>(work: (opened: OpenDevice) => Promise<T>, signal = this.#signal): Promise<T> {
+    for (let lost = 0; ; lost++) {
+      const opened = await this.#open();
+      try {
+        return await work(opened);
+      } catch (error) {
+        if (!(error instanceof DeviceError)) throw error;
+        // Nothing on it is trusted any more: the next picture begins on a new one.
+        this.#closeDevice();
+        if (error.code !== "DEVICE_LOST" || lost > 0 || signal.aborted) throw error;
+        this.progress.warn(`${error.message}: starting again on a new device`);
+      }
+    }
+  }
+
+  /** What the session did so far. */
+  summary(images: readonly MadePicture[]): Summary {
+    const device = this.#opened?.device;
+    this.#count();
+    return {
+      images,
+      seconds: { ...this.#seconds, total: performance.now() / 1000 },
+      stepsPerSecond: this.#seconds.denoise > 0 ? this.#steps / this.#seconds.denoise : 0,
+      dispatchesPerStep: this.#counted.dispatchesPerStep,
+      hostMicrosPerDispatch: device?.submitter.hostMicrosPerDispatch ?? 0,
+      bindGroupsBuiltInReplay: device?.counters.bindGroupsBuiltInReplay ?? 0,
+      gpuBytes: device?.memory.peakBytes ?? 0,
+      plannedBytes: this.#counted.plannedBytes,
+      adapter: this.#opened?.adapter ?? "",
+      tier: device?.tier ?? "",
+      precision: device?.storage ?? "",
+    };
+  }
+
+  async close(): Promise<void> {
+    this.progress.clear();
+    this.#closeDevice();
+    await this.#files?.close();
+    this.#files = undefined;
+  }
+
+  async #open(): Promise<OpenDevice> {
+    if (this.#opened) return this.#opened;
+    const opened = await openDevice(this.#machine);
+    if (opened.software) this.#noteOnce(`no GPU: the CPU does the work (${opened.adapter})`);
+    this.#opened = opened;
+    return opened;
+  }
+
+  #closeDevice(): void {
+    this.#unload();
+    this.#opened?.close();
+    this.#opened = undefined;
+  }
+
+  #unload(): void {
+    this.#count();
+    this.#diffusion?.free();
+    this.#diffusion = undefined;
+  }
+
+  #count(): void {
+    if (!this.#diffusion) return;
+    const { dispatchesPerStep, plannedBytes } = this.#diffusion;
+    this.#counted = { dispatchesPerStep, plannedBytes };
+  }
+
+  /** The model of the open files. */
+  async #load({ options, init }: PictureRequest, opened: OpenDevice, signal: AbortSignal): Promise<StableDiffusion> {
+    await this.#expectToFit(options, opened);
+    if (this.#diffusion) return this.#diffusion;
+    const { model, vae, choice } = this.#files!;
+    const { prediction, maxHeader, strict, allowNonfinite } = choice;
+    this.progress.stage("load");
+    const start = performance.now();
+    const diffusion = await StableDiffusion.load(model, {
+      device: opened.device,
+      signal,
+      vae,
+      maxHeader,
+      strict,
+      allowNonfinite,
+      prediction: prediction === "auto" ? undefined : prediction,
+      picture: { ...pictureSettings(options), prompt: options.prompt, init },
+    });
+    this.#diffusion = diffusion;
+    this.#seconds.load += (performance.now() - start) / 1000;
+    this.progress.end(opened.adapter);
+    for (const warning of diffusion.model.warnings) this.#warnOnce(warning);
+    for (const { unused } of diffusion.model.checkpoints) {
+      if (unused.length > 0) this.#noteOnce(`${unused.length} tensors of the checkpoint are not used (--strict refuses them)`);
+    }
+    return diffusion;
+  }
+
+  /** Refuses a picture that can't fit before anything is loaded for it. @throws OutOfMemoryError PICTURE_TOO_LARGE */
+  async #expectToFit({ width = 0, height = 0, guidance }: Txt2imgOptions, { device, software }: OpenDevice): Promise<void> {
+    if (width * height <= plannedPixels || this.#diffusion) return;
+    const { model, vae, choice } = this.#files!;
+    // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
+    const memory = software ? totalmem() : undefined;
+    const like = { tier: device.tier, precision: device.storage, vae, maxHeader: choice.maxHeader, memory };
+    const { problem } = await planModel(model, device, { ...like, size: { width, height, guidance } });
+    if (!problem) return;
+    throw new OutOfMemoryError("PICTURE_TOO_LARGE", `${width}x${height} does not fit here: ${problem.message}`, {
+      hint: problem.hint ?? "make a smaller picture; `limn plan` tells what a size takes",
+      context: { width, height },
+    });
+  }
+
+  async #generate(
+    { options, init, noise, batch = { index: 0, size: 1 } }: PictureRequest,
+    diffusion: StableDiffusion,
+    signal: AbortSignal,
+  ): Promise<GeneratedImage> {
+    const { progress } = this;
+    const settings = pictureSettings(options);
+    const size = settingsOf(diffusion.config, { ...settings, seed: options.seed, init });
+    this.#noteUnknownWords(options.prompt, diffusion);
+    const generation = diffusion.generate(options.prompt, {
+      ...settings,
+      seed: options.seed,
+      batch,
+      signal,
+      noise: noise && noiseFor(noise, size.width, size.height),
+      init,
+    });
+    progress.stage("denoise");
+    for (;;) {
+      const next = await generation.next();
+      if (next.done) {
+        progress.end();
+        for (const warning of next.value.warnings) this.#warnOnce(warning);
+        for (const stage of ["text", "denoise", "decode"] as const) this.#seconds[stage] += next.value.seconds[stage];
+        return next.value;
+      }
+      this.#steps++;
+      progress.step(next.value.step, next.value.steps);
+      if (next.value.step === next.value.steps) progress.stage("decode");
+    }
+  }
+
+  /** A small model does not know most words. */
+  #noteUnknownWords(prompt: string, { config }: StableDiffusion): void {
+    const { knows } = config;
+    if (prompt.trim() === "" || namesSomethingKnown(prompt, knows)) return;
+    const some = [1, 2, 3].map((quarter) => knows[Math.floor((quarter * knows.length) / 4)]);
+    this.#noteOnce(`note: this small model knows none of these words; it does know, for example, ${some.join(", ")}`, prompt);
+  }
+
+  #warnOnce(text: string): void {
+    if (!this.#told.has(text)) this.progress.warn(text);
+    this.#told.add(text);
+  }
+
+  #noteOnce(text: string, about = ""): void {
+    if (!this.#told.has(text + about)) this.progress.note(text);
+    this.#told.add(text + about);
+  }
+}
