@@ -7,6 +7,8 @@ import type { KernelDefinition, Variant } from "./kernel.ts";
 import type { Allocation } from "./pool.ts";
 import { bindingOf, type Command, copyCommand } from "./recorder.ts";
 import type { Grid } from "./shape.ts";
+import { SubmitCuts } from "./submit-cuts.ts";
+import type { Replay } from "./submitter.ts";
 import type { Tensor } from "./tensor.ts";
 import { UniformArena } from "./uniforms.ts";
 
@@ -33,7 +35,7 @@ export class Capture<T> {
   readonly #recorded: readonly Recorded[];
   readonly #kept: readonly Allocation[];
   readonly #onDispose: () => void;
-  #commands: Command[] | undefined;
+  #replay: Replay | undefined;
   #uniforms: UniformArena | undefined;
   #disposed = false;
 
@@ -61,8 +63,15 @@ export class Capture<T> {
 
   /** Runs the recorded work once, after everything recorded on the device so far. */
   run(): void {
-    this.#build();
-    this.device.replay(this.#commands!);
+    this.device.replay(this.#build());
+  }
+
+  /**
+   * Says that `run` will be called so often. Where the shaders run on the host's own cores, all of these runs are encoded now, while
+   * they rest: later they take turns with the host and empty its caches, and a dispatch costs it twice as much.
+   */
+  expectRuns(runs: number): void {
+    if (this.device.isSoftware) this.device.submitter.encodeAhead(this.#build(), runs);
   }
 
   /** Gives back the memory of the results. */
@@ -70,16 +79,17 @@ export class Capture<T> {
     if (this.#disposed) return;
     this.#disposed = true;
     for (const allocation of this.#kept) allocation.release();
+    this.#replay = undefined;
     this.#uniforms?.buffer.destroy();
     this.#onDispose();
   }
 
-  #build(): void {
-    if (this.#commands) return;
+  #build(): Replay {
+    if (this.#replay) return this.#replay;
     const { pipelines, bindGroups } = this.device;
     const arena = new UniformArena(this.device, this.launches.length);
     this.#uniforms = arena;
-    this.#commands = this.#recorded.map((item) => {
+    const commands = this.#recorded.map((item): Command => {
       if (!("kernel" in item)) return copyCommand(item.source, item.target);
       const { kernel, variant, tensors, uniforms, grid } = item;
       const compiled = pipelines.compileNow(kernel, variant);
@@ -92,5 +102,7 @@ export class Capture<T> {
       };
     });
     arena.upload();
+    this.#replay = { commands, cuts: new SubmitCuts(this.device.submitMillis), encoded: [] };
+    return this.#replay;
   }
 }

@@ -15,7 +15,7 @@ import { bindingBytes, bindingOf, type Command, copyCommand } from "./recorder.t
 import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
 import { allocationsIn, ScopeStack } from "./scopes.ts";
 import type { Grid } from "./shape.ts";
-import { type DeviceCounters, Submitter } from "./submitter.ts";
+import { type DeviceCounters, type Replay, Submitter } from "./submitter.ts";
 import { elementCount, Tensor } from "./tensor.ts";
 import { isSoftware, type MatrixConfig, matrixConfigOf, matrixFeature, type Tier } from "./tier.ts";
 
@@ -24,6 +24,10 @@ export class Device {
   readonly info: GPUAdapterInfo;
   readonly features: ReadonlySet<string>;
   readonly tier: Tier;
+  /** Shaders run on the host's own cores, whatever the tier. */
+  readonly isSoftware: boolean;
+  /** Milliseconds that one submission of a replay may take. */
+  readonly submitMillis: number;
   /** dtype of activations (and of weights unless a checkpoint says otherwise). */
   readonly storage: "f32" | "f16";
   /** Lanes of a subgroup; 0 where subgroups are missing or their size varies. */
@@ -46,7 +50,7 @@ export class Device {
   readonly #placeholder: Tensor;
   readonly #failures: FailureWatch;
 
-  private constructor({ gpu, info, tier, storage }: RequestedDevice, patience?: number) {
+  private constructor({ gpu, info, tier, storage }: RequestedDevice, { patience, submitMillis }: DeviceOptions) {
     this.gpu = gpu;
     this.info = info;
     this.features = new Set(gpu.features as ReadonlySet<string>);
@@ -54,7 +58,9 @@ export class Device {
     this.storage = storage;
     this.subgroupSize =
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
-    this.#failures = new FailureWatch(gpu, { software: isSoftware(info), patience, memory: () => ({ ...this.memory }) });
+    this.isSoftware = isSoftware(info);
+    this.submitMillis = submitMillis ?? (this.isSoftware ? Number.POSITIVE_INFINITY : 250);
+    this.#failures = new FailureWatch(gpu, { software: this.isSoftware, patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
     this.submitter = new Submitter(gpu);
     this.#buffers = new BufferFactory(gpu, {
@@ -71,7 +77,7 @@ export class Device {
 
   /** Asks `gpu` for an adapter and a device with what limn can use of it. */
   static async create(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
-    return new Device(await requestDevice(gpu, options), options.patience);
+    return new Device(await requestDevice(gpu, options), options);
   }
 
   get counters(): DeviceCounters {
@@ -237,14 +243,16 @@ export class Device {
     const commands = this.#pending;
     this.#pending = [];
     this.bindGroups.nextBatch();
-    this.#submit(commands);
+    this.check();
+    this.submitter.submit(commands);
   }
 
   /** Submits a capture's commands, after what was recorded so far. */
-  replay(commands: readonly Command[]): void {
+  replay(replay: Replay): void {
     this.flush();
-    this.counters.dispatches += commands.length;
-    this.#submit(commands, true);
+    this.check();
+    this.counters.dispatches += replay.commands.length;
+    this.submitter.replay(replay);
   }
 
   /** Waits until the GPU has done all submitted work. Throws when the device has failed. */
@@ -339,10 +347,5 @@ export class Device {
         `${kernel.name}: ${tensor.label} begins at byte ${tensor.offset}, which is no multiple of ${alignment}`,
       );
     }
-  }
-
-  #submit(commands: readonly Command[], replay = false): void {
-    this.check();
-    this.submitter.submit(commands, replay);
   }
 }

@@ -1,6 +1,7 @@
 /** @file The last step of work on the host: commands encoded into a buffer and given to the queue, and what that cost. */
 import type { Profiler } from "./profiler.ts";
 import { type Command, encodeCommands } from "./recorder.ts";
+import type { SubmitCuts } from "./submit-cuts.ts";
 
 /** Work done so far; the host's share of a step is read from differences of these. */
 export interface DeviceCounters {
@@ -17,6 +18,15 @@ export interface DeviceCounters {
 
 /** Replays remembered: a picture's worth of steps. */
 const remembered = 64;
+/** Replays that lie ready, at most. */
+const mostAhead = 64;
+
+/** A replay: its commands, how they may be cut into submissions, and encodings of them that were made before. */
+export interface Replay {
+  readonly commands: readonly Command[];
+  readonly cuts: SubmitCuts;
+  readonly encoded: GPUCommandBuffer[];
+}
 
 export class Submitter {
   readonly counters: DeviceCounters = { dispatches: 0, submits: 0, replayMicros: [], bindGroupsBuiltInReplay: 0 };
@@ -28,18 +38,38 @@ export class Submitter {
     this.#gpu = gpu;
   }
 
-  submit(commands: readonly Command[], replay = false): void {
-    this.counters.submits++;
+  submit(commands: readonly Command[]): void {
+    if (this.profiler) this.#profile(this.profiler, commands);
+    else this.#give(this.#encode(commands));
+  }
+
+  replay({ commands, cuts, encoded }: Replay): void {
     if (this.profiler) {
-      this.profiler.run(commands);
+      this.#profile(this.profiler, commands);
       return;
     }
-    const start = performance.now();
-    const encoder = this.#gpu.createCommandEncoder();
-    encodeCommands(encoder, commands);
-    const buffer = encoder.finish();
-    if (replay) this.#remember((1000 * (performance.now() - start)) / commands.length);
-    this.#gpu.queue.submit([buffer]);
+    const ready = encoded.shift();
+    if (ready) {
+      this.#give(ready);
+      return;
+    }
+    let millis = 0;
+    cuts.run(commands.length, this.#gpu.queue, ({ begin, end }) => {
+      const timed = this.#timed(end - begin === commands.length ? commands : commands.slice(begin, end));
+      millis += timed.millis;
+      this.#give(timed.buffer);
+    });
+    this.#remember(millis, commands.length);
+  }
+
+  /** Encodes a replay so often that `runs` of it lie ready. */
+  encodeAhead({ commands, encoded }: Replay, runs: number): void {
+    if (this.profiler) return;
+    while (encoded.length < Math.min(runs, mostAhead)) {
+      const { buffer, millis } = this.#timed(commands);
+      encoded.push(buffer);
+      this.#remember(millis, commands.length);
+    }
   }
 
   /**
@@ -51,8 +81,30 @@ export class Submitter {
     return sorted[sorted.length >> 1] ?? 0;
   }
 
-  #remember(micros: number): void {
-    this.counters.replayMicros.push(micros);
+  #profile(profiler: Profiler, commands: readonly Command[]): void {
+    this.counters.submits++;
+    profiler.run(commands);
+  }
+
+  #give(buffer: GPUCommandBuffer): void {
+    this.counters.submits++;
+    this.#gpu.queue.submit([buffer]);
+  }
+
+  #timed(commands: readonly Command[]): { buffer: GPUCommandBuffer; millis: number } {
+    const start = performance.now();
+    const buffer = this.#encode(commands);
+    return { buffer, millis: performance.now() - start };
+  }
+
+  #remember(millis: number, dispatches: number): void {
+    this.counters.replayMicros.push((1000 * millis) / dispatches);
     if (this.counters.replayMicros.length > remembered) this.counters.replayMicros.shift();
+  }
+
+  #encode(commands: readonly Command[]): GPUCommandBuffer {
+    const encoder = this.#gpu.createCommandEncoder();
+    encodeCommands(encoder, commands);
+    return encoder.finish();
   }
 }

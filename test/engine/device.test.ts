@@ -97,6 +97,35 @@ test("a capture runs when told, sees new inputs, and builds no bind group when r
   expect(device.memory.liveBytes).toBe(before);
 });
 
+test("a replay is cut into submissions while its time is not known, and computes the same", async () => {
+  const watched = await Device.create(gpu, { submitMillis: 250 });
+  const x = watched.upload(values(1), [1]);
+  const capture = watched.capture(() => watched.scope(() => Array.from({ length: 20 }).reduce<Tensor>((y) => scaled(y, 2), x)));
+  const submitsOf = async () => {
+    const before = watched.counters.submits;
+    capture.run();
+    expect([...(await capture.result.read())]).toEqual([2 ** 20]);
+    return watched.counters.submits - before;
+  };
+  expect(await submitsOf()).toBe(3);
+  await new Promise((resolve) => setTimeout(resolve, 20)); // the times come in
+  expect(await submitsOf()).toBe(1);
+  watched.close();
+});
+
+test("runs encoded ahead compute what later ones do", async () => {
+  const x = device.upload(values(1), [1]);
+  const capture = device.capture(() => scaled(x, 3));
+  capture.expectRuns(2);
+  for (const value of [1, 2, 3]) {
+    device.write(x, values(value));
+    capture.run();
+    expect([...(await capture.result.read())]).toEqual([3 * value]);
+  }
+  capture.dispose();
+  x.free();
+});
+
 test("captures share memory, but never that of a result", async () => {
   const x = device.upload(new Float32Array(1024).fill(1), [1024]);
   const first = device.capture(() => device.scope(() => scaled(scaled(scaled(x, 2), 2), 2)));
