@@ -20,7 +20,9 @@ export async function modelHash(path: string, signal?: AbortSignal): Promise<str
 export async function fileHash(path: string, hashed: Hashed, signal?: AbortSignal): Promise<string | undefined> {
   try {
     const absolute = resolve(path);
-    const { size, mtimeMs } = await stat(absolute);
+    const found = await stat(absolute);
+    if (!found.isFile()) return undefined; // a device may have no end
+    const { size, mtimeMs } = found;
     const key = `${hashed === "file" ? "" : `${hashed} `}${absolute} ${size} ${mtimeMs}`;
     const known = (await readCache())[key];
     if (known !== undefined) return known;

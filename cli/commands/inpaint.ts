@@ -1,5 +1,6 @@
 /** @file `limn inpaint`: reads picture and mask, and hands over to txt2img. */
 import { UsageError } from "../../engine/errors.ts";
+import type { InitOptions } from "../../model/index.ts";
 import { readImage } from "../image/read-image.ts";
 import type { CommandContext, InpaintOptions } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -8,6 +9,11 @@ import { run as makePictures } from "./txt2img.ts";
 
 /** @throws LimnError of every class; UsageError MASK_SIZE with --strict; the signal's reason when it is aborted */
 export async function run(options: InpaintOptions, context: CommandContext): Promise<void> {
+  return makePictures(options, context, await readInpaint(options));
+}
+
+/** The picture to start from, and the mask. @throws UsageError MASK_SIZE with --strict, and the errors of reading pictures */
+export async function readInpaint(options: InpaintOptions): Promise<InitOptions> {
   const progress = new Progress(options);
   const init = await readInit(options);
   // Transparent parts of a mask stay as they are.
@@ -20,5 +26,5 @@ export async function run(options: InpaintOptions, context: CommandContext): Pro
     });
   }
   const { maskInvert: invert, maskBlur: blur, fill, onlyMasked, padding } = options;
-  return makePictures(options, context, { ...init, inpaint: { mask, invert, blur, fill, onlyMasked, padding } });
+  return { ...init, inpaint: { mask, invert, blur, fill, onlyMasked, padding } };
 }

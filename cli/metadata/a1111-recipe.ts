@@ -13,7 +13,7 @@ export function a1111Recipe({ prompt, negative, values }: Infotext): PictureReci
   const inpaint = ["Mask blur", "Mask mode", "Masked content", "Inpaint area"].some((key) => values.has(key));
   const hires = settings.hiresScale !== undefined || settings.hiresResize !== undefined;
   const recipe = {
-    ...emptyRecipe("a1111", generatorOf(reader.text("Version"))),
+    ...emptyRecipe(reader.isOwn ? "limn" : "a1111", generatorOf(reader.text("Version"))),
     command: inpaint ? "inpaint" : !hires && settings.strength !== undefined ? "img2img" : "txt2img",
     prompt: `${prompt}${hypernetworkTag(reader)}`,
     negative,
@@ -33,6 +33,11 @@ class Reader {
 
   constructor(values: ReadonlyMap<string, string>) {
     this.#values = values;
+  }
+
+  /** limn writes this text too, beside its own; where that was lost, limn's rules still hold. */
+  get isOwn(): boolean {
+    return this.#values.get("Version")?.startsWith("limn ") === true;
   }
 
   text(key: string): string | undefined {
@@ -63,8 +68,7 @@ function settingsOf(reader: Reader): Settings {
   const rng = reader.text("RNG") ?? "GPU";
   const clipSkip = reader.number("Clip skip");
   return {
-    // limn writes this text too, beside its own; where that was lost, limn's rules still hold.
-    compat: reader.text("Version")?.startsWith("limn ") ? undefined : "a1111",
+    compat: reader.isOwn ? undefined : "a1111",
     rng: rng === "CPU" ? "cpu" : "philox",
     steps: reader.number("Steps"),
     sampler: reader.text("Sampler"),

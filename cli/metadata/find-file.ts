@@ -35,7 +35,9 @@ const mostFiles = 20_000;
 /** @throws FileSystemError REPRODUCE_FILE */
 export async function findFile(wanted: LoraReference, options: SearchOptions): Promise<Found> {
   const { folders, files = [], signal, note } = options;
-  const candidates = [...new Set([...files, ...(await filesIn(folders))].map((path) => resolve(path)))];
+  const candidates = [...new Set([...files, ...(await filesIn(folders))].map((path) => resolve(path)))].filter((path) =>
+    endings.test(path),
+  );
   const named = candidates.filter((path) => wanted.name !== undefined && sameName(path, wanted.name));
   if (wanted.hash === undefined) {
     if (named[0] !== undefined) return { path: named[0], proved: false };
