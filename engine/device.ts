@@ -6,7 +6,7 @@ import { ActivationMemory } from "./activations.ts";
 import { BindGroupCache } from "./bind-groups.ts";
 import { Capture, type Recorded } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
-import { DeviceError, LimnError, ShapeError } from "./errors.ts";
+import { DeviceError, LimnError, OutOfMemoryError, ShaderError, ShapeError } from "./errors.ts";
 import { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
@@ -45,6 +45,8 @@ export class Device {
   readonly #captures = new Set<Capture<unknown>>();
   #recording: Recorded[] | undefined;
   readonly #scopes = new ScopeStack();
+  /** Kernels that the driver did not compile, by name. */
+  readonly #refused = new Map<string, ShaderError>();
   #pending: Command[] = [];
   /** Stands in for optional buffers that a launch leaves out. */
   readonly #placeholder: Tensor;
@@ -199,6 +201,22 @@ export class Device {
     return this.#activations.bytes;
   }
 
+  /** Whether the driver takes these kernels, as far as it has been asked: rungs are chosen among them. */
+  accepts(...kernels: readonly string[]): boolean {
+    return !kernels.some((name) => this.#refused.has(name));
+  }
+
+  /**
+   * After the driver refused a kernel and its user let go of what was recorded: launches of it throw `error` from now on, so that
+   * another rung may be chosen where there is one. False where the device is of no use any more, or nothing has changed.
+   */
+  async refuse(error: ShaderError): Promise<boolean> {
+    const kernel = String(error.context["kernel"]);
+    if (this.#refused.has(kernel)) return false;
+    this.#refused.set(kernel, error);
+    return this.#recover((failure) => failure === error || failure instanceof ShaderError || failure.code === "GPU_ERROR");
+  }
+
   /** Adds one dispatch to what is being recorded. Called by Kernel.launch. */
   record(
     kernel: KernelDefinition,
@@ -207,6 +225,8 @@ export class Device {
     uniforms: Readonly<Record<string, number>>,
     grid: Grid,
   ): void {
+    const refusal = this.#refused.get(kernel.name);
+    if (refusal) throw refusal;
     const bound = tensors.map((tensor) => tensor ?? this.#placeholder);
     for (const tensor of bound) this.#checkBinding(kernel, tensor);
     if (this.#recording) {
@@ -276,13 +296,8 @@ export class Device {
    * After memory ran out and its taker let go of everything: gives what is free back to the driver and lets work go on. False
    * where another failure has ended the device.
    */
-  async recoverMemory(): Promise<boolean> {
-    this.#pending = [];
-    this.bindGroups.nextBatch();
-    // What was submitted before may still report that the memory it should use is not there.
-    await this.#failures.wait(this.gpu.queue.onSubmittedWorkDone()).catch(() => {});
-    this.#pool.trim();
-    return this.#failures.forgetMemory();
+  recoverMemory(): Promise<boolean> {
+    return this.#recover((failure) => failure instanceof OutOfMemoryError);
   }
 
   /** The bytes of a tensor, after all work recorded so far. */
@@ -326,6 +341,16 @@ export class Device {
   close(): void {
     this.#failures.close();
     this.gpu.destroy();
+  }
+
+  /** Lets work go on after a failure that its taker has dealt with. */
+  async #recover(isMended: (failure: LimnError) => boolean): Promise<boolean> {
+    this.#pending = [];
+    this.bindGroups.nextBatch();
+    // What was submitted before may still report what it misses.
+    await this.#failures.wait(this.gpu.queue.onSubmittedWorkDone()).catch(() => {});
+    this.#pool.trim();
+    return this.#failures.forget(isMended);
   }
 
   #checkBinding(kernel: KernelDefinition, tensor: Tensor): void {

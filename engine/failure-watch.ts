@@ -88,9 +88,9 @@ export class FailureWatch {
     return result;
   }
 
-  /** Forgets that memory ran out, once what was asked for has been given back. False after any other failure. */
-  forgetMemory(): boolean {
-    if (this.failure && !(this.failure instanceof OutOfMemoryError)) return false;
+  /** Forgets a failure that has been mended. False after any other. */
+  forget(isMended: (failure: LimnError) => boolean): boolean {
+    if (this.failure && !isMended(this.failure)) return false;
     this.failure = undefined;
     return true;
   }

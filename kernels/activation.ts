@@ -41,7 +41,8 @@ function activation(x: Tensor, name: Exclude<Activation, "none">): Tensor {
   const y = x.device.empty(x.shape, x.dtype, name);
   const options = { tunables: { ACTIVATION: activationCode[name] } };
   inBands(name, x.size, { x, y }, (band, count) => {
-    if (count % 4 === 0) activationVec4.launch(band, { count: count / 4 }, perElement(count / 4), options);
+    if (count % 4 === 0 && x.device.accepts("activation/vec4"))
+      activationVec4.launch(band, { count: count / 4 }, perElement(count / 4), options);
     else activationNaive.launch(band, { count }, perElement(count), options);
   });
   return y;

@@ -52,7 +52,7 @@ export function addPerChannel(x: Tensor, offsets: Tensor): Tensor {
   const y = x.device.empty(x.shape, x.dtype, "addPerChannel");
   inBands("addPerChannel", rows, { x, y }, (band, count, begin) => {
     const uniforms = { first_row: begin, rows: count, rows_per_sample: rows / samples, samples: own ? samples : 1 };
-    if (channels % 4 === 0) {
+    if (channels % 4 === 0 && x.device.accepts("add-per-channel/vec4")) {
       addPerChannelVec4.launch({ ...band, offsets }, { ...uniforms, channels: channels / 4 }, perElement((count * channels) / 4));
     } else {
       addPerChannelNaive.launch({ ...band, offsets }, { ...uniforms, channels }, perElement(count * channels));

@@ -38,7 +38,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
   expectSameShape("add", a, b);
   const y = a.device.empty(a.shape, a.dtype, "add");
   inBands("add", a.size, { a, b, y }, (band, count) => {
-    if (count % 4 === 0) addVec4.launch(band, { count: count / 4 }, perElement(count / 4));
+    if (count % 4 === 0 && a.device.accepts("add/vec4")) addVec4.launch(band, { count: count / 4 }, perElement(count / 4));
     else addNaive.launch(band, { count }, perElement(count));
   });
   return y;

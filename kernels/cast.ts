@@ -38,7 +38,7 @@ export function cast(x: Tensor, dtype: Exclude<DType, "u32">): Tensor {
   if (x.dtype === dtype) return x;
   const y = x.device.empty(x.shape, dtype, "cast");
   inBands("cast", x.size, { x, y }, (band, count) => {
-    if (count % 4 === 0) castVec4.launch(band, { count: count / 4 }, perElement(count / 4));
+    if (count % 4 === 0 && x.device.accepts("cast/vec4")) castVec4.launch(band, { count: count / 4 }, perElement(count / 4));
     else castNaive.launch(band, { count }, perElement(count));
   });
   return y;

@@ -47,7 +47,7 @@ export function concat(a: Tensor, b: Tensor): Tensor {
   }
   const y = a.device.empty([...a.shape.slice(0, -1), widthA + widthB], a.dtype, "concat");
   inBands("concat", rows, { a, b, y }, (band, rows) => {
-    if (widthA % 4 === 0 && widthB % 4 === 0) {
+    if (widthA % 4 === 0 && widthB % 4 === 0 && a.device.accepts("concat/vec4")) {
       concatVec4.launch(band, { rows, width_a: widthA / 4, width_b: widthB / 4 }, perElement((rows * (widthA + widthB)) / 4));
     } else {
       concatNaive.launch(band, { rows, width_a: widthA, width_b: widthB }, perElement(rows * (widthA + widthB)));

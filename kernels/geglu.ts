@@ -47,7 +47,8 @@ export function geglu(x: Tensor): Tensor {
   const width = pair / 2;
   const y = x.device.empty([...x.shape.slice(0, -1), width], x.dtype, "geglu");
   inBands("geglu", rows, { x, y }, (band, rows) => {
-    if (width % 4 === 0) gegluVec4.launch(band, { rows, width: width / 4 }, perElement((rows * width) / 4));
+    if (width % 4 === 0 && x.device.accepts("geglu/vec4"))
+      gegluVec4.launch(band, { rows, width: width / 4 }, perElement((rows * width) / 4));
     else gegluNaive.launch(band, { rows, width }, perElement(rows * width));
   });
   return y;

@@ -43,7 +43,7 @@ export function prelu(x: Tensor, slopes: Tensor): Tensor {
   expectShape("prelu", slopes, ["channels"], { sizes: { channels }, hint: "one slope for each channel" });
   const y = x.device.empty(x.shape, x.dtype, "prelu");
   inBands("prelu", rows, { x, y }, (band, rows) => {
-    if (channels % 4 === 0) {
+    if (channels % 4 === 0 && x.device.accepts("prelu/vec4")) {
       preluVec4.launch({ ...band, slopes }, { rows, channels: channels / 4 }, perElement((rows * channels) / 4));
     } else preluNaive.launch({ ...band, slopes }, { rows, channels }, perElement(rows * channels));
   });

@@ -37,7 +37,8 @@ export const scaleVec4 = defineKernel({
 export function scale(x: Tensor, factor: number): Tensor {
   const y = x.device.empty(x.shape, x.dtype, "scale");
   inBands("scale", x.size, { x, y }, (band, count) => {
-    if (count % 4 === 0) scaleVec4.launch(band, { count: count / 4, factor }, perElement(count / 4));
+    if (count % 4 === 0 && x.device.accepts("scale/vec4"))
+      scaleVec4.launch(band, { count: count / 4, factor }, perElement(count / 4));
     else scaleNaive.launch(band, { count, factor }, perElement(count));
   });
   return y;

@@ -34,7 +34,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const problem = attentionProblem(q, k, v, options);
   const { maxStorageBufferBindingSize: limit } = q.device.limits;
   if (problem.sizes.batch > 1 && [q, k, v].some((tensor) => tensor.bytes > limit)) return imageByImage(q, k, v, options);
-  const rung = orders[q.device.tier].find((name) => attentionRungs[name].fits(problem)) ?? "naive";
+  const rung =
+    orders[q.device.tier].find((name) => q.device.accepts(`attention/${name}`) && attentionRungs[name].fits(problem)) ?? "naive";
   return attentionRungs[rung].run(problem);
 }
 

@@ -30,6 +30,13 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, r
 function chooseRung(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Conv2dRung {
   const { device } = x;
   if (!inQuads(options, sizes)) return "naive";
-  if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4)) return "software";
-  return device.tier === "matrix" && matrixFits(x, weight, options, sizes) ? "matrix" : "tiled";
+  if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4) && device.accepts("conv2d/software"))
+    return "software";
+  if (
+    device.tier === "matrix" &&
+    matrixFits(x, weight, options, sizes) &&
+    device.accepts("conv2d/matrix", "conv2d/matrix-slab", "matmul/slabs")
+  )
+    return "matrix";
+  return device.accepts("conv2d/tiled", "conv2d/tiled-slab", "matmul/slabs") ? "tiled" : "naive";
 }

@@ -36,17 +36,18 @@ export function groupNorm(x: Tensor, gain: Tensor, shift: Tensor, { groups, eps,
   const pixels = rows / samples;
   const y = x.device.empty(x.shape, x.dtype, "groupNorm");
   const sizes = { samples, pixels, channels, groups, eps, silu };
-  if (channels % 4 !== 0) {
-    groupNormNaive.launch({ x, gain, shift, y }, sizes, perElement(samples * groups), { flags: { SILU: silu } });
-  } else if (isSmall(x, sizes)) {
+  const inSlabs = x.device.accepts(groupNormStatistics.name, groupNormCombine.name, groupNormApply.name);
+  if (isSmall(x, sizes)) {
     groupNormWhole.launch(
       { x, gain, shift, y },
       { pixels, quads: channels / 4, width: channels / groups / 4, eps },
       [groups, samples],
       { flags: { SILU: silu }, tunables: { WORKGROUP_SIZE: x.device.tier === "software" ? 8 : 256 } },
     );
-  } else {
+  } else if (channels % 4 === 0 && inSlabs) {
     x.device.scope(() => normaliseInSlabs(x, gain, shift, y, sizes));
+  } else {
+    groupNormNaive.launch({ x, gain, shift, y }, sizes, perElement(samples * groups), { flags: { SILU: silu } });
   }
   return y;
 }
@@ -56,6 +57,7 @@ function isSmall(x: Tensor, { pixels, channels, groups }: Sizes): boolean {
   const width = channels / groups;
   return (
     width % 4 === 0 &&
+    x.device.accepts(groupNormWhole.name) &&
     pixels * width <= (x.device.tier === "software" ? 4096 : 65536) &&
     x.bytes <= x.device.limits.maxStorageBufferBindingSize
   );

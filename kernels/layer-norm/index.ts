@@ -16,7 +16,8 @@ export function layerNorm(x: Tensor, gain: Tensor, shift: Tensor, { eps }: { rea
   const quads = width / 4;
   inBands("layerNorm", rows, { x, y }, (band, rows) => {
     const buffers = { ...band, gain, shift };
-    if (width % 4 !== 0) layerNormNaive.launch(buffers, { rows, width, eps }, perElement(rows));
+    const rung = x.device.tier === "software" ? layerNormSoftware : layerNormWorkgroup;
+    if (width % 4 !== 0 || !x.device.accepts(rung.name)) layerNormNaive.launch(buffers, { rows, width, eps }, perElement(rows));
     else if (x.device.tier === "software") {
       // One subgroup a workgroup, so that a few dozen rows reach all cores.
       layerNormSoftware.launch(buffers, { rows, quads, eps }, perElement(rows, 8), { tunables: { WORKGROUP_SIZE: 8 } });

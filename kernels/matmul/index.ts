@@ -64,6 +64,13 @@ function chooseRung(x: Tensor, weight: Tensor, options: MatmulOptions, product: 
   const { device } = x;
   const { inner, columns } = product;
   if (options.transposed || inner % 4 !== 0 || columns % 4 !== 0) return "naive";
-  if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4)) return "software";
-  return device.tier === "matrix" && matrixFits(x, weight, options, product) ? "matrix" : "tiled";
+  if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4) && device.accepts("conv2d/software"))
+    return "software";
+  if (
+    device.tier === "matrix" &&
+    matrixFits(x, weight, options, product) &&
+    device.accepts("matmul/matrix", "matmul/matrix-slab", "matmul/slabs")
+  )
+    return "matrix";
+  return device.accepts("matmul/tiled", "matmul/tiled-slab", "matmul/slabs") ? "tiled" : "naive";
 }
