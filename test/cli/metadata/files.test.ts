@@ -160,13 +160,13 @@ describe("hostile texts", () => {
     "a graph of circles": `{${fill('"1":{"class_type":"KSampler","inputs":{"model":["1",0],"latent_image":["1",0]}},').slice(0, -1)}}`,
   };
 
-  it.each(Object.keys(texts))("of a mebibyte are read within seconds: %s", (name) => {
+  it.each(Object.keys(texts))("of a mebibyte are read within seconds: %s", { timeout: 30_000 }, (name) => {
     const begin = performance.now();
     const text = texts[name]!;
     for (const keyword of ["parameters", "prompt", "limn"]) recipeOf(new Map([[keyword, text]]));
     recipeOf(new Map([["parameters", `${text}, Version: stable-diffusion.cpp`]]));
     // Quadratic work on a mebibyte takes minutes.
-    expect(performance.now() - begin).toBeLessThan(5000);
+    expect(performance.now() - begin).toBeLessThan(20_000);
   });
 
   it("put nothing into prototypes", () => {
