@@ -16,7 +16,14 @@ import { conv2dTiled, conv2dTiledSlab } from "./conv2d/tiled.ts";
 import { countNonFiniteKernel } from "./count-non-finite.ts";
 import { fillKernel } from "./fill.ts";
 import { gegluNaive, gegluVec4 } from "./geglu.ts";
-import { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics, groupNormWhole } from "./group-norm/index.ts";
+import {
+  groupNormApply,
+  groupNormCombine,
+  groupNormNaive,
+  groupNormSoftware,
+  groupNormStatistics,
+  groupNormWhole,
+} from "./group-norm/index.ts";
 import { guidanceKernel } from "./guidance.ts";
 import { imageGuidanceKernel } from "./image-guidance.ts";
 import { layerNormNaive, layerNormSoftware, layerNormWorkgroup } from "./layer-norm/index.ts";
@@ -26,6 +33,7 @@ import { preluNaive, preluVec4 } from "./prelu.ts";
 import { rescaledGuidanceKernel } from "./rescaled-guidance.ts";
 import { scaleNaive, scaleVec4 } from "./scale.ts";
 import { toPixelsKernel } from "./to-pixels.ts";
+import { torchActivationKernel } from "./torch-activation.ts";
 import { unpackWeightKernel } from "./unpack-weight.ts";
 import {
   gatherWeightKernel,
@@ -63,16 +71,20 @@ export const allKernels: readonly KernelDefinition[] = [
   conv2dMatrixSlab,
   countNonFiniteKernel,
   fillKernel,
+  gatherWeightKernel,
   gegluNaive,
   gegluVec4,
   groupNormNaive,
+  groupNormSoftware,
   groupNormWhole,
   groupNormStatistics,
   groupNormCombine,
   groupNormApply,
   composedGuidanceKernel,
   guidanceKernel,
+  hadamardKernel,
   imageGuidanceKernel,
+  kroneckerKernel,
   layerNormNaive,
   layerNormSoftware,
   layerNormWorkgroup,
@@ -82,18 +94,16 @@ export const allKernels: readonly KernelDefinition[] = [
   matmulMatrix,
   matmulMatrixSlab,
   matmulSlabs,
+  mergeWeightKernel,
   modelInputKernel,
   preluNaive,
   preluVec4,
   rescaledGuidanceKernel,
+  rotateOutputsKernel,
   scaleNaive,
   scaleVec4,
   toPixelsKernel,
+  torchActivationKernel,
   unpackWeightKernel,
-  mergeWeightKernel,
   weightGainKernel,
-  gatherWeightKernel,
-  kroneckerKernel,
-  hadamardKernel,
-  rotateOutputsKernel,
 ];

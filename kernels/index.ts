@@ -24,6 +24,7 @@ export { rescaledGuidance } from "./rescaled-guidance.ts";
 export { scale } from "./scale.ts";
 export type { Activation } from "./snippets.ts";
 export { toPixels } from "./to-pixels.ts";
+export { type TorchActivation, torchActivation, torchActivations } from "./torch-activation.ts";
 export { type UnpackOptions, unpackWeight, weightFormats } from "./unpack-weight.ts";
 export {
   gatherWeight,

@@ -1,7 +1,8 @@
 import type { Tensor } from "../../engine/index.ts";
 import type { Weights } from "../checkpoint/weights.ts";
 import { Conv2d, GroupNorm, LayerNorm, Linear, tap, withResidual } from "../layers.ts";
-import { CrossAttention, SelfAttention } from "./attention.ts";
+import { CrossAttention, type KeyValue, SelfAttention } from "./attention.ts";
+import type { ContextChanges } from "./context-change.ts";
 
 /** Position-wise network with a GEGLU gate (Shazeer 2020). Source: `FeedForward` in ldm/modules/attention.py. */
 export class FeedForward {
@@ -42,10 +43,10 @@ export class TransformerBlock {
     this.ff = new FeedForward(weights.at("ff"));
   }
 
-  /** x [N, T, C], keyValue [N, S, 2C] -> [N, T, C] */
-  forward(x: Tensor, keyValue: Tensor): Tensor {
+  /** x [N, T, C] -> [N, T, C] */
+  forward(x: Tensor, keyValue: KeyValue, changes?: ContextChanges): Tensor {
     return x.device.scope(() => {
-      let h = this.attn1.forward(this.norm1.forward(x), x); //            [N, T, C]
+      let h = this.attn1.forward(this.norm1.forward(x), x, changes); //   [N, T, C]
       h = this.attn2.forward(this.norm2.forward(h), keyValue, h); //      [N, T, C]
       return tap(this.path, this.ff.forward(this.norm3.forward(h), h)); // [N, T, C]
     });
@@ -71,18 +72,18 @@ export class SpatialTransformer {
     this.projOut = new Linear(weights.at("proj_out"));
   }
 
-  /** context [N, S, D] -> one [N, S, 2C] for each block */
-  prepare(context: Tensor): Tensor[] {
-    return this.blocks.map((block) => block.attn2.prepare(context));
+  /** context [N, S, D] -> keys and values for each block */
+  prepare(context: Tensor, changes?: ContextChanges): KeyValue[] {
+    return this.blocks.map((block) => block.attn2.prepare(context, changes));
   }
 
   /** x [N, H, W, C], keyValues: what `prepare` gave -> [N, H, W, C] */
-  forward(x: Tensor, keyValues: readonly Tensor[]): Tensor {
+  forward(x: Tensor, keyValues: readonly KeyValue[], changes?: ContextChanges): Tensor {
     const [n = 1, height = 1, width = 1, channels = 1] = x.shape;
     return x.device.scope(() => {
       const pixels = x.reshape([n, height * width, channels]); //                              [N, HW, C]
       let h = this.projIn.forward(this.norm.forward(x).reshape(pixels.shape)); //              [N, HW, C]
-      for (const [i, block] of this.blocks.entries()) h = block.forward(h, keyValues[i]!); //  [N, HW, C]
+      for (const [i, block] of this.blocks.entries()) h = block.forward(h, keyValues[i]!, changes); // [N, HW, C]
       return tap(this.path, this.projOut.forward(h, { residual: pixels }).reshape(x.shape)); // [N, H, W, C]
     });
   }

@@ -3,6 +3,8 @@ import { add, concat, silu } from "../../kernels/index.ts";
 import { attentionHeads, type InputBlock, type OutputBlock, type UNetConfig } from "../checkpoint/config.ts";
 import type { RowReader, Weights } from "../checkpoint/weights.ts";
 import { Conv2d, GroupNorm, Linear, tap } from "../layers.ts";
+import type { KeyValue } from "./attention.ts";
+import type { ContextChanges } from "./context-change.ts";
 import { ResBlock } from "./res-block.ts";
 import { downsample, SpatialTransformer, upsample } from "./spatial-transformer.ts";
 import { TimeColumns } from "./time-columns.ts";
@@ -17,7 +19,7 @@ interface Block {
 }
 
 /** Keys and values of every cross-attention, in the order of the blocks: what a prompt comes to for the U-Net. */
-export type Conditioning = readonly (readonly Tensor[])[];
+export type Conditioning = readonly (readonly KeyValue[])[];
 
 /**
  * The denoising U-Net (Ronneberger et al. 2015; Rombach et al. 2022). Down through `inputBlocks`, across `middle`, up through
@@ -36,6 +38,8 @@ export class UNet {
   readonly normOut: GroupNorm; // out.0
   readonly convOut: Conv2d; //    out.2
   readonly path: string;
+  /** Hypernetworks; what is already recorded keeps those that it was recorded with. */
+  contextChanges: ContextChanges | undefined;
 
   constructor(weights: Weights, config: UNetConfig) {
     this.path = weights.path;
@@ -63,7 +67,7 @@ export class UNet {
 
   /** context [N, S, D] -> the keys and values of all cross-attentions. Once a prompt. */
   prepare(context: Tensor): Conditioning {
-    return this.#transformers().map((module) => module.prepare(context));
+    return this.#transformers().map((module) => module.prepare(context, this.contextChanges));
   }
 
   /**
@@ -82,7 +86,7 @@ export class UNet {
       }
       const [first, attend, second] = this.middle;
       h = first.forward(h, projected);
-      if (attend) h = attend.forward(h, keyValues.get(attend)!);
+      if (attend) h = attend.forward(h, keyValues.get(attend)!, this.contextChanges);
       h = tap(`${this.path}.middle_block`, second.forward(h, projected));
       for (const block of this.outputBlocks) {
         const skip = skips.pop()!;
@@ -111,13 +115,13 @@ export class UNet {
     block: Block,
     x: Tensor,
     time: Tensor,
-    keyValues: ReadonlyMap<SpatialTransformer, readonly Tensor[]>,
+    keyValues: ReadonlyMap<SpatialTransformer, readonly KeyValue[]>,
     skip?: Tensor,
   ): Tensor {
     return x.device.scope(() => {
       let h = block.conv?.forward(x) ?? x;
       if (block.res) h = block.res.forward(h, time);
-      if (block.transformer) h = block.transformer.forward(h, keyValues.get(block.transformer)!);
+      if (block.transformer) h = block.transformer.forward(h, keyValues.get(block.transformer)!, this.contextChanges);
       if (block.upsample) h = block.upsample.forward(h, {}, skip && { height: skip.shape[1]!, width: skip.shape[2]! });
       return tap(block.path, h);
     });
