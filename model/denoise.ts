@@ -1,18 +1,19 @@
 /** @file The sampler's run: step by step, each checked, the host never far ahead of the GPU. */
 import type { Tensor } from "../engine/index.ts";
 import type { GenerateStep } from "./generation.ts";
+import type { Job } from "./job.ts";
 import type { Sampling } from "./sampling/index.ts";
 import type { Stages } from "./stages.ts";
 
 /** Steps that the host may be ahead of the GPU: progress stays true and stopping is quick. */
 const stepsAhead = 2;
 
-/** Runs a sampler to its end and returns its latent [1, H/8, W/8, 4]. Yields after every step, of `steps`. */
+/** Runs a sampler to its end and returns its latent [1, H/8, W/8, 4]. Yields after every step; `preview` makes what comes with it. */
 export async function* runSampler(
   sampling: Sampling,
   stages: Stages,
-  steps: number,
-  signal: AbortSignal | undefined,
+  { steps: { before, total }, options: { signal } }: Pick<Job, "steps" | "options">,
+  preview: () => GenerateStep["preview"],
 ): AsyncGenerator<GenerateStep, Tensor> {
   const checks: Promise<void>[] = [];
   let latent: Tensor | undefined;
@@ -25,12 +26,12 @@ export async function* runSampler(
         await Promise.all(checks);
         return latent;
       }
-      const step = next.value.step + 1;
+      const step = before + next.value.step + 1;
       const check = stages.expectFinite("unet", step);
       check.catch(() => {}); // reported when it is awaited, up to two steps later
       checks.push(check);
       if (checks.length > stepsAhead) await checks.shift();
-      yield { step, steps, sigma: next.value.sigma, latent: next.value.latent };
+      yield { step, steps: total, sigma: next.value.sigma, latent: next.value.latent, preview: preview() };
     }
   } catch (error) {
     latent?.free();

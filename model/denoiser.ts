@@ -57,6 +57,8 @@ export class UNetDenoiser implements Denoiser {
   schedule: NoiseSchedule;
   /** Called before each run of the U-Net with its number, from 0: the place for prompt editing. */
   beforeCall: ((call: number) => void) | undefined;
+  /** Keep what is to be shown of each call, see `denoised`. */
+  previews = false;
   /** SDXL's vector [copies, adm], to be written before the first step; undefined for other families. */
   readonly vector: Tensor | undefined;
   readonly variant: Variant;
@@ -76,6 +78,7 @@ export class UNetDenoiser implements Denoiser {
   #calls = 0;
   /** Of the last call. */
   readonly #results: Tensor[] = [];
+  #denoised: Tensor | undefined;
 
   constructor(options: DenoiserOptions) {
     const { unet, context, height, width, nonFinite } = options;
@@ -148,16 +151,24 @@ export class UNetDenoiser implements Denoiser {
   }
 
   eps(x: Tensor, { timestep, alphaBar }: NoiseLevel): Tensor {
-    return this.#predict(x, 1, timestep, epsFrom(this.#options.prediction, alphaBar)).guided;
+    const { prediction } = this.#options;
+    const shown = this.previews ? x0From(prediction, alphaBar) : undefined;
+    return this.#predict(x, 1, timestep, epsFrom(prediction, alphaBar), false, shown).guided;
   }
 
   x0(x: Tensor, { timestep, alphaBar }: NoiseLevel): Tensor {
     return this.#predict(x, 1, timestep, x0From(this.#options.prediction, alphaBar)).guided;
   }
 
+  /** What the last call took the picture to be, f32 [1, H, W, 4], valid until the next one; with `previews` only. */
+  get denoised(): Tensor | undefined {
+    return this.previews ? this.#denoised : undefined;
+  }
+
   /** Gives back the result of the last call, when no more calls follow; the next one is the first of a run again. */
   endRun(): void {
     this.#calls = 0;
+    this.#denoised = undefined;
     for (const tensor of this.#results.splice(0)) tensor.free();
   }
 
@@ -173,9 +184,16 @@ export class UNetDenoiser implements Denoiser {
 
   /**
    * ofX x + ofOutput out, where out is the guided output of the U-Net for the input `scale` x at `timestep`, and with `both` the
-   * same of the negative prompt's output. x [1, H, W, 4] f32.
+   * same of the negative prompt's output. x [1, H, W, 4] f32. `shown`: the coefficients of the picture, where the result is none.
    */
-  #predict(x: Tensor, scale: number, timestep: number, [ofX, ofOutput]: readonly [number, number], both = false): BothDenoised {
+  #predict(
+    x: Tensor,
+    scale: number,
+    timestep: number,
+    coefficients: readonly [ofX: number, ofOutput: number],
+    both = false,
+    shown?: readonly [ofX: number, ofOutput: number],
+  ): BothDenoised {
     this.beforeCall?.(this.#calls++);
     const copies = this.#copies;
     const { modelChannels } = this.#options.unet.config;
@@ -188,18 +206,22 @@ export class UNetDenoiser implements Denoiser {
     const results = this.#device.scope(() => {
       const out = this.step.result; //                                             [copies, H, W, 4]
       const outputs = copies === 1 ? [cast(out, "f32")] : [this.#guided(out), ...(both ? [this.#unguided(out)] : [])];
-      return outputs.map(
-        (
-          output, //                                            [1, H, W, 4]
-        ) =>
-          combine([
-            [ofX, x],
-            [ofOutput, output],
-          ]),
-      );
+      const made = ([ofX, ofOutput]: readonly [number, number], output: Tensor) =>
+        combine([
+          [ofX, x],
+          [ofOutput, output],
+        ]); //                                                                     [1, H, W, 4]
+      const [first, second] = outputs;
+      return {
+        guided: made(coefficients, first!),
+        negative: second && made(coefficients, second),
+        shown: shown && made(shown, first!),
+      };
     });
-    this.#results.push(...results);
-    return { guided: results[0]!, negative: results[1] ?? results[0]! };
+    const { guided, negative = guided } = results;
+    this.#denoised = results.shown ?? guided;
+    this.#results.push(...Object.values(results).filter((tensor) => tensor !== undefined));
+    return { guided, negative };
   }
 
   #guided(out: Tensor): Tensor {

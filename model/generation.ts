@@ -3,9 +3,12 @@
 import type { Tensor } from "../engine/index.ts";
 import { UsageError } from "../engine/index.ts";
 import type { LoraOptions } from "./addons/lora-requests.ts";
+import type { LoraUse } from "./addons/lora-set.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
+import type { HiresOptions } from "./hires/index.ts";
 import { checkInit, type InitOptions, sizeFrom, strengthOf } from "./img2img.ts";
 import { type BatchPlace, type PictureNoiseOptions, seedOf } from "./picture-noise.ts";
+import type { StepPreview } from "./preview/index.ts";
 import { type PlanOptions, randomSeed, type StepRule } from "./sampling/index.ts";
 import type { PictureSizes } from "./size-vector.ts";
 import type { PromptOptions } from "./text/prompt-rules.ts";
@@ -51,6 +54,12 @@ export interface GenerateOptions extends SamplerTuning, PromptOptions, LoraOptio
   readonly sizes?: Partial<PictureSizes> | undefined;
   /** Initial unit noise [1, 4, H/8, W/8] in the place of the seed's; the seed's generator still draws its own and drops it. */
   readonly noise?: Float32Array | undefined;
+  /** A second pass over the enlarged picture. */
+  readonly hires?: HiresOptions | undefined;
+  /** The picture's edges continue each other: copies of it laid side by side have no seam. */
+  readonly tiling?: boolean | undefined;
+  /** Steps come with `preview`. */
+  readonly previews?: boolean | undefined;
   /** A picture to start from. Width and height default to its own (img2img.ts says how). */
   readonly init?: InitOptions | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -58,12 +67,14 @@ export interface GenerateOptions extends SamplerTuning, PromptOptions, LoraOptio
 
 /** Yielded after each step; `latent` is valid until the generator is resumed. */
 export interface GenerateStep {
-  /** 1 .. steps. */
+  /** 1 .. steps; those of a second pass are counted on. */
   readonly step: number;
   readonly steps: number;
   readonly sigma: number;
   /** f32 [1, H/8, W/8, 4]. */
   readonly latent: Tensor;
+  /** With the option `previews`. */
+  readonly preview?: StepPreview | undefined;
 }
 
 export interface GeneratedImage {
@@ -76,6 +87,10 @@ export interface GeneratedImage {
   /** The final latent in the U-Net's scale, [1, 4, H/8, W/8]. */
   readonly latent: Float32Array;
   readonly settings: Settings;
+  /** Of the second pass, if there was one; the picture has its size. */
+  readonly hires?: Settings | undefined;
+  /** What was merged into the weights: `loras`, and those of the prompt's tags. */
+  readonly loras: readonly LoraUse[];
   readonly seconds: { readonly text: number; readonly denoise: number; readonly decode: number };
   /** What a user should know, such as tokens that were cut. */
   readonly warnings: readonly string[];

@@ -2,7 +2,9 @@
 import { UsageError } from "../engine/index.ts";
 import type { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
+import { printable } from "./checkpoint/printable.ts";
 import { type GenerateOptions, type Settings, settingsOf } from "./generation.ts";
+import { checkHires, type Hires, secondPassOptions } from "./hires/index.ts";
 import { prepareInit } from "./img2img.ts";
 import type { Prepared } from "./inpaint.ts";
 import { NoiseSchedule, planSampling, randomSeed, type SamplingPlan } from "./sampling/index.ts";
@@ -23,9 +25,17 @@ export interface PlannedPicture {
   readonly size: StageSize;
 }
 
+/** The second pass, and how its start is made from what the first one gave. */
+export interface HiresJob extends Hires {
+  readonly job: Job;
+}
+
 export interface Job extends PlannedPicture {
   readonly options: GenerateOptions;
   readonly warnings: string[];
+  readonly hires: HiresJob | undefined;
+  /** Steps of passes before this one, and of all. */
+  readonly steps: { readonly before: number; readonly total: number };
   /** The picture to start from, in the size that is made. */
   readonly prepared: Prepared | undefined;
   /** Its latent, once it is encoded. */
@@ -48,31 +58,77 @@ export function planPicture(
   { config, schedule: own, tokenizer }: PlanningModel,
   prompt: string,
   options: GenerateOptions,
+  /** Where this is the second pass. */
+  second?: { readonly strength: number; readonly firstCalls: number },
 ): PlannedPicture {
   const firstSeed = options.seed ?? randomSeed();
-  const settings = settingsOf(config, { ...options, seed: firstSeed });
+  const first = settingsOf(config, { ...options, seed: firstSeed });
+  const settings: Settings = second ? { ...first, strength: second.strength, stepRule: "exact" } : first;
   const { zeroTerminalSnr = config.schedule.zeroTerminalSnr } = options;
   const schedule =
     zeroTerminalSnr === config.schedule.zeroTerminalSnr ? own : new NoiseSchedule({ ...config.schedule, zeroTerminalSnr });
   const plan = planSampling(schedule, { ...settings, sdxl: config.family.startsWith("sdxl") });
-  const calls = Math.max(1, settings.steps) * (plan.choice.sampler.secondOrder ? 2 : 1);
-  const prompts = planPrompts(tokenizer, { prompt, negative: options.negative ?? "" }, { calls }, options);
+  const calls = callsOf(settings, plan);
+  const spread = second ? { calls: second.firstCalls, hiresCalls: calls } : { calls };
+  const prompts = planPrompts(tokenizer, { prompt, negative: options.negative ?? "" }, spread, options);
   const guidedParts = partsToGuide(config, settings, plan, prompts);
   const { width, height, clipSkip } = settings;
-  const size = { width, height, clipSkip, guidedParts, contextRows: contextRows(prompts, guidedParts > 0) };
+  const size = {
+    width,
+    height,
+    clipSkip,
+    guidedParts,
+    contextRows: contextRows(prompts, guidedParts > 0),
+    tiling: options.tiling === true,
+  };
   return { firstSeed, settings, plan, schedule, prompts, size };
 }
 
-export function newJob(config: ModelConfig, planned: PlannedPicture, options: GenerateOptions): Job {
-  const { choice } = planned.plan;
+/** Model calls that prompt editing counts, as the web UI does. */
+function callsOf({ steps }: Settings, { choice }: SamplingPlan): number {
+  return Math.max(1, steps) * (choice.sampler.secondOrder ? 2 : 1);
+}
+
+/** @throws UsageError those of planPicture and checkHires; HIRES_WITH_INIT; INIT_MISSING */
+export function newJob(model: PlanningModel, prompt: string, options: GenerateOptions): Job {
+  const first = planPicture(model, prompt, options);
   const warnings: string[] = [];
+  if (!options.hires) return jobOf(model.config, first, options, { warnings, before: 0, total: first.plan.yields });
+  if (options.init) {
+    throw new UsageError(
+      "HIRES_WITH_INIT",
+      "hires: a second pass follows a picture made from noise, not one made from a picture",
+      {
+        hint: "give a larger size instead, or take the result to a second img2img",
+      },
+    );
+  }
+  const hires = checkHires(options.hires, first.settings);
+  const again = { ...secondPassOptions(options, first.settings, options.hires, hires.target.size), seed: first.firstSeed };
+  const firstCalls = callsOf(first.settings, first.plan);
+  const second = planPicture(model, options.hires.prompt ?? prompt, again, { strength: hires.strength, firstCalls });
+  const total = first.plan.yields + second.plan.yields;
+  const job = jobOf(model.config, second, again, { warnings, before: first.plan.yields, total });
+  return { ...jobOf(model.config, first, options, { warnings, before: 0, total }), hires: { ...hires, job } };
+}
+
+function jobOf(
+  config: ModelConfig,
+  planned: PlannedPicture,
+  options: GenerateOptions,
+  { warnings, ...steps }: Pick<Job, "warnings"> & Job["steps"],
+): Job {
+  const { choice } = planned.plan;
   if (choice.scheduleIgnored && options.schedule !== undefined)
     warnings.push(`sampler ${choice.sampler.name} has timesteps of its own: schedule ${options.schedule} is ignored`);
   if (options.clipSkip !== undefined && options.clipSkip > 1 && config.family !== "sd1")
     warnings.push("clip skip is for SD 1 models: this one has a layer of its own, and it is ignored");
+  for (const { unknownEmbeddings } of [planned.prompts.prompt, planned.prompts.negative])
+    warnings.push(...unknownEmbeddings.map((name) => `no textual inversion is called ${printable(name)}: it is passed over`));
   expectInit(config, options.init);
   const prepared = options.init && prepareInit(options.init, planned.settings);
-  return { ...planned, options, warnings, prepared, start: undefined, conditioning: undefined, memoryRecovered: false };
+  const unknown = { start: undefined, conditioning: undefined };
+  return { ...planned, options, warnings, hires: undefined, steps, prepared, ...unknown, memoryRecovered: false };
 }
 
 /** How many parts of the prompt are set against the negative one: none where the prompt alone gives the same. */

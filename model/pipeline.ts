@@ -6,18 +6,20 @@ import { type Device, NonFiniteError, OutOfMemoryError, type Tensor } from "../e
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import { chunkPrompt } from "../tokenizer/prompt/index.ts";
 import { doraRuleOf, requestedLoras } from "./addons/lora-requests.ts";
-import { LoraSet } from "./addons/lora-set.ts";
+import { LoraSet, type LoraUse } from "./addons/lora-set.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { runSampler } from "./denoise.ts";
 import type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./generation.ts";
-import { rgbOf } from "./image/index.ts";
+import { cutLatent, interpolate } from "./hires/index.ts";
+import { type Raster, rgbOf, type Size } from "./image/index.ts";
 import type { Prepared } from "./inpaint.ts";
 import { InpaintDenoiser } from "./inpaint-denoiser.ts";
-import { type Job, newJob, type PlannedPicture, planPicture } from "./job.ts";
+import { type HiresJob, type Job, newJob, type PlannedPicture, type PlanningModel, planPicture } from "./job.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
 import { PictureNoise } from "./picture-noise.ts";
 import { opaque, toNCHW, toNHWC } from "./planes.ts";
+import { StepPreview } from "./preview/index.ts";
 import { NoiseSchedule } from "./sampling/index.ts";
 import { vectorsOf } from "./size-vector.ts";
 import { arranged, type Modules, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
@@ -25,6 +27,7 @@ import { filledLatent, firstLatent, needsEncoder, startFrom } from "./start.ts";
 import { Conditioning, type Told } from "./text/conditioning.ts";
 import { EncodedChunks } from "./text/encoded-chunks.ts";
 import { promptRulesOf } from "./text/prompt-rules.ts";
+import { enlarge } from "./upscale/index.ts";
 import type { VaeEncoder } from "./vae/encoder.ts";
 
 export class StableDiffusion {
@@ -72,7 +75,7 @@ export class StableDiffusion {
     let diffusion: StableDiffusion | undefined;
     try {
       diffusion = new StableDiffusion(options.device, model);
-      const planned = diffusion.#plan(options.picture?.prompt ?? "", options.picture ?? {});
+      const planned = planPicture(diffusion.#planning, options.picture?.prompt ?? "", options.picture ?? {});
       const stages = diffusion.#stagesFor(planned);
       const [changed] = await Promise.all([model.load(options), stages.ready()]);
       if (changed) {
@@ -98,7 +101,7 @@ export class StableDiffusion {
    * @throws UsageError, NonFiniteError, DeviceError, OutOfMemoryError, and the signal's reason when it is aborted
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
-    const job = newJob(this.config, this.#plan(prompt, options), options);
+    const job = newJob(this.#planning, prompt, options);
     try {
       return yield* this.#run(job);
     } catch (error) {
@@ -113,30 +116,42 @@ export class StableDiffusion {
     const { settings, options, warnings } = job;
     const clock = stopwatch();
     options.signal?.throwIfAborted();
-    await this.#mending(job, () => this.#mergeLoras(job));
+    const loras = await this.#mending(job, () => this.#mergeLoras(job));
     await this.#mending(job, () => this.#condition(job));
     const text = clock();
-    const latent = yield* this.#denoise(job);
+    const first = yield* this.#denoise(job);
+    const latent = job.hires ? yield* this.#again(job, job.hires, first) : first;
+    const last = job.hires?.job ?? job;
     try {
       const denoise = clock();
-      const pixels = await this.#mending(job, () => this.#decode(job, latent));
-      const picture = finished(pixels, settings, job.prepared);
-      const values = await this.#mending(job, () => latent.read());
-      const planes = toNCHW(values, ...this.#latentSize(settings));
+      const pixels = await this.#mending(last, () => this.#decode(last, latent));
+      const picture = finished(pixels, last.settings, job.prepared);
+      const values = await this.#mending(last, () => latent.read());
+      const planes = toNCHW(values, ...this.#latentSize(last.settings));
       options.signal?.throwIfAborted();
       warnings.push(...(job.prepared?.warnings ?? []));
-      return { ...picture, seed: settings.seed, latent: planes, settings, warnings, seconds: { text, denoise, decode: clock() } };
+      return {
+        ...picture,
+        seed: settings.seed,
+        latent: planes,
+        settings,
+        hires: job.hires?.job.settings,
+        loras,
+        warnings,
+        seconds: { text, denoise, decode: clock() },
+      };
     } finally {
       latent.free();
     }
   }
 
   /** The weights with the LoRAs of this picture and no others; nothing to do where the last picture had the same. */
-  async #mergeLoras({ options, prompts, warnings }: Job): Promise<void> {
+  async #mergeLoras({ options, prompts, warnings }: Job): Promise<readonly LoraUse[]> {
     const uses = await requestedLoras(options, prompts);
     const merged = await this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
     warnings.push(...merged.warnings);
     if (merged.changed) this.#encoded.clear();
+    return uses;
   }
 
   /** Everything but the latent and the timestep that the U-Net looks at, left in its inputs. */
@@ -153,20 +168,22 @@ export class StableDiffusion {
     denoiser.guidanceRescale = settings.guidanceRescale;
     denoiser.wholeTimesteps = plan.wholeTimesteps;
     denoiser.schedule = job.schedule;
+    denoiser.previews = options.previews === true;
     await denoiser.embedGuidance(settings.guidance);
     job.warnings.push(
       ...[prompts.prompt.cut].filter((n) => n > 0).map((n) => `the prompt is ${n} tokens too long: its first 75 are used`),
     );
     if (!needsEncoder(this.config, options.init)) return;
     options.signal?.throwIfAborted();
-    this.#encoder ??= await this.model.loadEncoder(options.signal ? { signal: options.signal } : {});
-    job.start = await startFrom(
-      { init: options.init, prepared, size: settings },
-      this.config,
-      stages.encode(this.#encoder),
-      stages.denoiser,
-    );
+    const encode = stages.encode(await this.#loadedEncoder(job));
+    const start = await startFrom({ init: options.init, prepared, size: settings }, this.config, encode, denoiser);
+    job.start = start ?? job.start;
     await stages.expectFinite("vae"); //                                                          [1, H/8, W/8, 4]
+  }
+
+  async #loadedEncoder({ options: { signal } }: Job): Promise<VaeEncoder> {
+    this.#encoder ??= await this.model.loadEncoder(signal ? { signal } : {});
+    return this.#encoder;
   }
 
   /** prompts -> chunks -> encodings. */
@@ -228,7 +245,7 @@ export class StableDiffusion {
           x,
           noise: (from, to) => upload(noise.between(from, to)),
         });
-        const made = yield* runSampler(sampling, stages, plan.yields, options.signal);
+        const made = yield* runSampler(sampling, stages, job, () => this.#preview(stages));
         finished = true;
         return masked ? masked.finish(made) : made;
       } catch (error) {
@@ -241,6 +258,50 @@ export class StableDiffusion {
         // A sampler that was stopped before its first step never ran, and so has freed nothing.
         if (!finished) x.free();
       }
+    }
+  }
+
+  /** latent -> larger latent -> the same with noise -> latent: the hires pass. It takes the first latent. */
+  async *#again(first: Job, hires: HiresJob, latent: Tensor): AsyncGenerator<GenerateStep, Tensor> {
+    const { job } = hires;
+    try {
+      const larger = await this.#mending(first, () => this.#enlarged(first, hires, latent)); //     [1, H'/8, W'/8, 4]
+      job.start = { latent: larger, mask: undefined, fill: "original" };
+    } finally {
+      latent.free();
+    }
+    await this.#mending(job, () => this.#mergeLoras(job));
+    await this.#mending(job, () => this.#condition(job));
+    return yield* this.#denoise(job);
+  }
+
+  /** Enlarged as a latent, or decoded, enlarged as a picture and encoded; then cut to the second pass's size. */
+  async #enlarged(first: Job, { job, target, upscaler }: HiresJob, latent: Tensor): Promise<Float32Array> {
+    const { width, height } = first.settings;
+    if (upscaler.kind === "latent") {
+      const cells = (size: Size) => ({
+        width: size.width / this.config.vae.factor,
+        height: size.height / this.config.vae.factor,
+      });
+      const larger = interpolate(await latent.read(), cells({ width, height }), cells(target.enlarged), upscaler.upscaler.how);
+      return cutLatent(larger, target);
+    }
+    const data = await this.#decode(first, latent);
+    const picture = await enlarge({ width, height, channels: 4, data }, target.enlarged, upscaler.upscaler);
+    return cutLatent(await this.#encodePicture(job, picture), target);
+  }
+
+  /** RGB -> latent in the U-Net's scale [1, H/8, W/8, 4]. */
+  async #encodePicture(job: Job, picture: Raster): Promise<Float32Array> {
+    const encoder = await this.#loadedEncoder(job);
+    const stages = this.#stagesFor(job);
+    const stage = stages.newEncode(encoder, picture);
+    try {
+      const mean = await stage.run(picture);
+      await stages.expectFinite("vae");
+      return mean.map((value) => value * this.config.vae.scaleFactor);
+    } finally {
+      stage.free();
     }
   }
 
@@ -287,7 +348,12 @@ export class StableDiffusion {
     this.#dropStages();
   }
 
-  #latentSize({ width, height }: Settings): [height: number, width: number] {
+  #preview(stages: Stages): StepPreview | undefined {
+    const { denoised } = stages.denoiser;
+    return denoised && new StepPreview(this.device, stages, this.config.vae, denoised);
+  }
+
+  #latentSize({ width, height }: Pick<Settings, "width" | "height">): [height: number, width: number] {
     const { factor } = this.config.vae;
     return [height / factor, width / factor];
   }
@@ -308,8 +374,8 @@ export class StableDiffusion {
     this.model.free();
   }
 
-  #plan(prompt: string, options: GenerateOptions): PlannedPicture {
-    return planPicture({ config: this.config, schedule: this.schedule, tokenizer: this.tokenizer }, prompt, options);
+  get #planning(): PlanningModel {
+    return { config: this.config, schedule: this.schedule, tokenizer: this.tokenizer };
   }
 
   #stagesFor({ size }: Pick<PlannedPicture, "size">): Stages {

@@ -3,6 +3,8 @@ import { type Capture, type Device, NonFiniteError, type Tensor } from "../engin
 import { countNonFinite, modelInput, toPixels } from "../kernels/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
+import type { Size } from "./image/index.ts";
+import { goingRound } from "./layers.ts";
 import type { NoiseSchedule } from "./sampling/index.ts";
 import type { TextEncoder } from "./text/text-encoder.ts";
 import { TextStage } from "./text/text-stage.ts";
@@ -25,6 +27,8 @@ export interface StageSize {
   readonly guidedParts: number;
   /** Rows of the context: 77 for each chunk of 75 tokens. */
   readonly contextRows: number;
+  /** The maps of U-Net and VAE go round. */
+  readonly tiling?: boolean | undefined;
   /** See TextStageOptions. */
   readonly clipSkip?: number | undefined;
 }
@@ -72,7 +76,7 @@ export class Stages {
       nonFinite: this.nonFinite,
     });
     this.context = device.empty([copies, size.contextRows, config.unet.contextDim], storage.unet, "context");
-    this.denoiser = new UNetDenoiser({
+    const denoiser = {
       unet: modules.unet,
       prediction: config.prediction,
       variant: config.variant,
@@ -82,23 +86,29 @@ export class Stages {
       context: this.context,
       storage: storage.unet,
       nonFinite: this.nonFinite,
+    };
+    const round = size.tiling === true;
+    this.denoiser = goingRound(round, () => new UNetDenoiser(denoiser));
+    const record = <T>(fn: () => T) => goingRound(round, () => device.capture(() => device.scope(fn)));
+    this.decode = record(() => {
+      const z = modelInput(this.latent, { factor: 1 / scaleFactor, dtype: storage.vae }); // [1, H/8, W/8, 4]
+      const image = modules.decoder.forward(z); //                                           [1, H, W, 4]
+      countNonFinite(image, this.nonFinite);
+      return toPixels(image); //                                                             [1, H, W] RGBA bytes
     });
-    this.decode = device.capture(() =>
-      device.scope(() => {
-        const z = modelInput(this.latent, { factor: 1 / scaleFactor, dtype: storage.vae }); // [1, H/8, W/8, 4]
-        const image = modules.decoder.forward(z); //                                           [1, H, W, 4]
-        countNonFinite(image, this.nonFinite);
-        return toPixels(image); //                                                             [1, H, W] RGBA bytes
-      }),
-    );
   }
 
   /** The VAE's encoder for this size; recorded when it is first asked for. */
   encode(encoder: VaeEncoder): EncodeStage {
-    const { width, height } = this.size;
-    const options = { width, height, storage: this.#storage.vae, nonFinite: this.nonFinite };
-    this.#encode ??= this.nonFinite.device.allOrNothing(() => new EncodeStage(encoder, options));
+    this.#encode ??= this.newEncode(encoder, this.size);
     return this.#encode;
+  }
+
+  /** The encoder for another size; the caller's. */
+  newEncode(encoder: VaeEncoder, { width, height }: Size): EncodeStage {
+    const options = { width, height, storage: this.#storage.vae, nonFinite: this.nonFinite };
+    const record = () => goingRound(this.size.tiling === true, () => new EncodeStage(encoder, options));
+    return this.nonFinite.device.allOrNothing(record);
   }
 
   /** Throws a NonFiniteError if anything computed so far was NaN or infinite; `stage` and `step` are where it was noticed. */
@@ -121,8 +131,8 @@ export class Stages {
   }
 
   fits(size: StageSize): boolean {
-    const names = ["width", "height", "guidedParts", "contextRows", "clipSkip"] as const;
-    return names.every((name) => size[name] === this.size[name]);
+    const names = ["width", "height", "guidedParts", "contextRows", "clipSkip", "tiling"] as const;
+    return names.every((name) => (size[name] ?? false) === (this.size[name] ?? false));
   }
 
   /** Every pipeline compiled, every bind group built. */

@@ -1,0 +1,13 @@
+/** @file The hires pass. */
+export {
+  checkHires,
+  cutLatent,
+  defaultHiresDenoise,
+  type Hires,
+  type HiresOptions,
+  type HiresUpscaler,
+  secondPassOptions,
+} from "./hires.ts";
+export { interpolate } from "./interpolate.ts";
+export { findLatentUpscaler, latentUpscalers } from "./latent-upscalers.ts";
+export { defaultHiresScale } from "./target-size.ts";
