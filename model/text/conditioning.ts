@@ -132,15 +132,21 @@ async function encodePart(
   const texts = [...new Set(schedule.map(({ text }) => text))];
   const length = Math.max(...texts.map((text) => plan.chunks(text).length));
   const filled = texts.map((text) => Array.from({ length }, (_, i) => plan.chunks(text)[i] ?? emptyChunk));
-  const distinct = [...new Set(filled.flat())];
+  const needsEmpty = plan.emphasis === "comfy" && filled.some((chunks) => chunks.some(isWeighted));
+  const distinct = [...new Set([...filled.flat(), ...(needsEmpty ? [emptyChunk] : [])])];
   const encoded = new Map((await encode(distinct)).map((chunk, i) => [distinct[i]!, chunk]));
-  const encodings = joined(filled, (chunk) => encoded.get(chunk)!, plan.emphasis);
+  const encodings = joined(filled, (chunk) => encoded.get(chunk)!, plan.emphasis, encoded.get(emptyChunk));
   const byText = new Map(texts.map((text, i) => [text, encodings[i]!]));
   return { weight, schedule: schedule.map(({ end, text }) => ({ end, text, encoding: byText.get(text)! })) };
 }
 
 /** chunks [B][n] -> the B encodings: weights applied chunk by chunk and encoder by encoder, chunks one behind the other. */
-function joined(texts: readonly (readonly Chunk[])[], encoded: (chunk: Chunk) => EncodedChunk, emphasis: Emphasis): Encoding[] {
+function joined(
+  texts: readonly (readonly Chunk[])[],
+  encoded: (chunk: Chunk) => EncodedChunk,
+  emphasis: Emphasis,
+  empty: EncodedChunk | undefined,
+): Encoding[] {
   const length = texts[0]!.length;
   const pieces = Array.from({ length }, (_, i) => {
     const column = texts.map((chunks) => chunks[i]!);
@@ -150,6 +156,7 @@ function joined(texts: readonly (readonly Chunk[])[], encoded: (chunk: Chunk) =>
         column.map((chunk) => encoded(chunk).states[encoder]!),
         column.map((chunk) => chunk.weights),
         emphasis,
+        empty?.states[encoder],
       ),
     ); //                                                                          [encoders][B] of [77 * C]
   });
@@ -158,6 +165,10 @@ function joined(texts: readonly (readonly Chunk[])[], encoded: (chunk: Chunk) =>
     rows: length * chunkRows,
     pooled: encoded(chunks[0]!).pooled,
   }));
+}
+
+function isWeighted({ weights }: Chunk): boolean {
+  return weights.some((weight) => weight !== 1);
 }
 
 /** [encoders] of [77 * C] -> [77 * D], D the sum of their widths. */

@@ -32,5 +32,5 @@ export class EncodedChunks {
 
 /** Equal for chunks that encode to the same; weights come later. */
 function keyOf({ ids, embeddings }: Chunk, clipSkip: number): string {
-  return JSON.stringify([clipSkip, Array.from(ids), embeddings.map(({ name, offset }) => [name, offset])]);
+  return JSON.stringify([clipSkip, Array.from(ids), embeddings.map(({ name, offset, first }) => [name, offset, first])]);
 }

@@ -4,6 +4,7 @@ import { maxComposed } from "../../kernels/index.ts";
 import type { ClipTokenizer } from "../../tokenizer/index.ts";
 import {
   type ChunkCache,
+  comfyPlan,
   type Emphasis,
   embeddingLookup,
   PromptError,
@@ -14,10 +15,10 @@ import {
 import type { Compatibility } from "../sampling/index.ts";
 import type { EmbeddingSet } from "./embedding-set.ts";
 
-export const emphases = ["original", "no-norm", "ignore", "none"] as const satisfies readonly Emphasis[];
+export const emphases = ["original", "no-norm", "ignore", "none", "comfy"] as const satisfies readonly Emphasis[];
 
 export interface PromptOptions {
-  /** What weights such as (word:1.2) do. Default: "original". */
+  /** What weights such as (word:1.2) do. Default: "original", with ComfyUI's rules "comfy". */
   readonly emphasis?: Emphasis | undefined;
   /** Cut a full chunk after a comma among its last so many tokens; 0 for never. Default 20. */
   readonly commaBacktrack?: number | undefined;
@@ -35,8 +36,8 @@ export interface PromptPlans {
 }
 
 interface PromptRules {
-  /** The whole language of A1111; or none: brackets are text, and one chunk is read. */
-  readonly language: "a1111" | "plain";
+  /** The whole language of A1111; the weights of ComfyUI; or none: brackets are text, and one chunk is read. */
+  readonly language: "a1111" | "comfy" | "plain";
   /** SDXL sees zeros in the place of an empty negative prompt. */
   readonly zeroEmptyNegative: boolean;
 }
@@ -44,7 +45,7 @@ interface PromptRules {
 const a1111: PromptRules = { language: "a1111", zeroEmptyNegative: true };
 const rules: Readonly<Record<Compatibility, PromptRules>> = {
   a1111,
-  comfy: { language: "a1111", zeroEmptyNegative: false },
+  comfy: { language: "comfy", zeroEmptyNegative: false },
   diffusers: { language: "plain", zeroEmptyNegative: true },
   compvis: { language: "plain", zeroEmptyNegative: true },
 };
@@ -70,8 +71,13 @@ export function planPrompts(
 ): PromptPlans {
   const lookup = embeddings && embeddingLookup(tokenizer, embeddings.names);
   const chunking = { emphasis, commaBacktrack, embeddings: lookup };
+  const { language } = promptRulesOf(compat);
   return asUsageErrors(() => {
-    if (promptRulesOf(compat).language === "plain") {
+    if (language === "comfy") {
+      const options = { emphasis, embeddings: embeddings?.names };
+      return { prompt: comfyPlan(tokenizer, texts.prompt, options), negative: comfyPlan(tokenizer, texts.negative, options) };
+    }
+    if (language === "plain") {
       return {
         prompt: plainPlan(tokenizer, texts.prompt, chunking),
         negative: plainPlan(tokenizer, texts.negative, chunking),

@@ -112,11 +112,11 @@ async function embed(
   const { config } = encoder;
   const replaced = await Promise.all(
     chunks.flatMap((chunk, sequence) =>
-      chunk.embeddings.map(async ({ name, offset }) => ({
-        sequence,
-        offset,
-        vectors: await embeddings!.vectors(name, widths, index),
-      })),
+      chunk.embeddings.map(async ({ name, offset, vectors, first = 0 }) => {
+        const all = await embeddings!.vectors(name, widths, index);
+        const width = widths[index]!;
+        return { sequence, offset, vectors: all.subarray(first * width, (first + vectors) * width) };
+      }),
     ),
   );
   return encoder.embed(

@@ -12,7 +12,7 @@ export async function* unetCases(recorded: RecordedTensors, model: TraceModel): 
   if (unet === undefined) return;
   const prefix = model.config.unet.prefix;
   const forward = await prepare(recorded, model, "");
-  if (forward !== undefined) {
+  if (forward !== undefined && [...recorded.shapes.keys()].some((name) => name.startsWith("unet.tap."))) {
     const { output, taps } = await runWithTaps(device, recorded, { group: "unet", prefix }, forward);
     output.free();
     yield* taps;

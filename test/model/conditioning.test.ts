@@ -55,6 +55,35 @@ describe("emphasis", () => {
     expect(emphasise(states, weights, "ignore")).toEqual(states);
     expect(emphasise(states, weights, "none")).toEqual(states);
   });
+
+  it("as ComfyUI has it leads away from the empty prompt, token by token", () => {
+    const empty = Float32Array.of(1, 1, 2, 2);
+    expect(emphasise(states, weights, "comfy", empty).map((row) => [...row])).toEqual([
+      [1, 2, 2 + 2 * (3 - 2), 2 + 2 * (4 - 2)],
+      [5, 6, 2 + 0.5 * (7 - 2), 2 + 0.5 * (8 - 2)],
+    ]);
+  });
+});
+
+describe("conditioning by ComfyUI's rules", () => {
+  const comfy = (prompt: string, negative = "") =>
+    Conditioning.encode(planPrompts(tokenizer, { prompt, negative }, { calls: 10 }, { compat: "comfy" }), encode, {
+      guided: true,
+      zeroEmptyNegative: false,
+      emptyChunk,
+    });
+
+  it("measures weights from the empty prompt and not from zero", async () => {
+    const end = emptyChunk.ids[1]!; // what the empty prompt has in the place of the first word
+    const { parts } = (await comfy("(fox:1.5)")).at(0);
+    expect(firstToken(parts[0]!)).toBeCloseTo(end + 1.5 * (idOf("fox")! - end), 1);
+    expect(firstToken((await comfy("fox")).at(0).parts[0]!)).toBe(idOf("fox"));
+  });
+
+  it("has neither editing nor AND", async () => {
+    const both = await comfy("[fox:cat:5] AND bird");
+    expect([both.changes, both.weights]).toEqual([false, [1]]);
+  });
 });
 
 describe("conditioning", () => {

@@ -6,9 +6,9 @@ import type { EmbeddingLookup } from "./embeddings.ts";
 
 /**
  * What weights do to the text encoder's output z of a chunk: "original" z w mean(z) / mean(z w), means over the whole chunk; "no-norm" z w;
- * "ignore" nothing, though the brackets are read; "none" brackets are text.
+ * "ignore" nothing, though the brackets are read; "none" brackets are text; "comfy" z0 + w (z - z0), z0 the output for an empty prompt (ComfyUI).
  */
-export type Emphasis = "original" | "no-norm" | "ignore" | "none";
+export type Emphasis = "original" | "no-norm" | "ignore" | "none" | "comfy";
 
 export interface ChunkOptions {
   /** Default "original". The chunks differ only for "ignore" and "none". */
@@ -38,6 +38,8 @@ export interface PlacedEmbedding {
   readonly vectors: number;
   /** 1..75: index among the chunk's 77 ids. */
   readonly offset: number;
+  /** The first of them, where a chunk has the rest of one that was cut. Default 0. */
+  readonly first?: number;
 }
 
 /** Tokens of the prompt in a chunk. */
@@ -71,7 +73,7 @@ export function chunkPrompt(tokenizer: ClipTokenizer, prompt: string, options: C
 }
 
 /** A chunk under way; `offset` counts from its first token. */
-interface Draft {
+export interface Draft {
   ids: number[];
   weights: number[];
   embeddings: PlacedEmbedding[];
@@ -137,7 +139,7 @@ class ChunkBuilder {
   }
 }
 
-function chunkOf({ ids, weights, embeddings }: Draft, pad: "end" | "zero"): Chunk {
+export function chunkOf({ ids, weights, embeddings }: Draft, pad: "end" | "zero"): Chunk {
   const chunk = {
     ids: new Uint32Array(chunkLength + 2).fill(pad === "end" ? endToken : 0),
     weights: new Float64Array(chunkLength + 2).fill(1),

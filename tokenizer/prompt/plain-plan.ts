@@ -14,6 +14,7 @@ export function plainPlan(tokenizer: ClipTokenizer, prompt: string, options: Omi
     parts: [{ weight: 1, text: prompt, schedule: [{ end: 1, text: prompt }] }],
     texts: [prompt],
     cut: all.slice(1).reduce((sum, { tokens }) => sum + tokens, 0),
+    unknownEmbeddings: [],
     chunks: () => chunks,
     at: () => [{ weight: 1, text: prompt, chunks }],
   };

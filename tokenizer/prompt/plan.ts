@@ -29,6 +29,8 @@ export interface PromptPlan {
   readonly texts: readonly string[];
   /** Tokens that are left out because nothing takes more than one chunk. */
   readonly cut: number;
+  /** Textual inversions that the prompt asks for by a name that none has (ComfyUI's `embedding:name`). */
+  readonly unknownEmbeddings: readonly string[];
   /** The parts' chunks at a model call, counted from 0; arrays of the same text are the same object. */
   at(call: number): readonly PartAtStep[];
   /** The chunks of one of `texts`. @throws RangeError for another text */
@@ -75,6 +77,7 @@ export function planPrompt(tokenizer: ClipTokenizer, prompt: string, steps: numb
     parts,
     texts: [...texts],
     cut: 0,
+    unknownEmbeddings: [],
     chunks,
     at: (call) =>
       parts.map(({ weight, schedule }) => {
