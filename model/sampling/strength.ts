@@ -44,7 +44,10 @@ export function shareOf({ steps, strength, stepRule, compat }: ShareOptions, { t
   if (compat === "diffusers") return share(steps, Math.min(Math.trunc(steps * strength), steps));
   if (compat === "comfy") return strength === 0 ? share(steps, 0) : share(longer(steps, strength, timesteps), steps);
   const held = Math.min(strength, 0.999);
-  if (stepRule === "exact" && strength > 0) return share(longer(steps, held, timesteps), steps);
+  if (stepRule === "exact" && strength > 0) {
+    const count = longer(steps, held, timesteps);
+    return compat === "a1111" ? { ...share(count, steps, steps - 1), noisedBefore: 1 } : share(count, steps);
+  }
   const count = Math.trunc(held * steps);
   if (compat === "a1111") return { ...share(steps, count + 1, Math.max(count - 1, 0)), noisedBefore: 1 };
   return share(steps, count + 1, Math.max(count, 1));

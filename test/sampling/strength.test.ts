@@ -24,6 +24,12 @@ describe("shareOf", () => {
 
   it("exact: all steps, of a longer schedule that has no more steps than timesteps", () => {
     expect(shareOf({ steps: 20, strength: 0.75, stepRule: "exact" }, noise)).toMatchObject({ steps: 26, sigmaSteps: 20 });
+    expect(shareOf({ steps: 20, strength: 0.75, stepRule: "exact", compat: "a1111" }, noise)).toMatchObject({
+      steps: 26,
+      sigmaSteps: 20,
+      timestepSteps: 19,
+      noisedBefore: 1,
+    });
     expect(shareOf({ steps: 50, strength: 0.01, stepRule: "exact" }, noise)).toMatchObject({ steps: 1000, sigmaSteps: 50 });
   });
 
