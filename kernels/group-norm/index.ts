@@ -7,10 +7,11 @@ import { inBands } from "../bands.ts";
 import { groupNormApply } from "./apply.ts";
 import { groupNormCombine } from "./combine.ts";
 import { groupNormNaive } from "./naive.ts";
+import { groupNormSoftware } from "./software.ts";
 import { groupNormStatistics } from "./statistics.ts";
 import { groupNormWhole } from "./whole.ts";
 
-export { groupNormApply, groupNormCombine, groupNormNaive, groupNormStatistics, groupNormWhole };
+export { groupNormApply, groupNormCombine, groupNormNaive, groupNormSoftware, groupNormStatistics, groupNormWhole };
 
 export interface GroupNormOptions {
   readonly groups: number;
@@ -37,13 +38,19 @@ export function groupNorm(x: Tensor, gain: Tensor, shift: Tensor, { groups, eps,
   const y = x.device.empty(x.shape, x.dtype, "groupNorm");
   const sizes = { samples, pixels, channels, groups, eps, silu };
   const inSlabs = x.device.accepts(groupNormStatistics.name, groupNormCombine.name, groupNormApply.name);
-  if (isSmall(x, sizes)) {
-    groupNormWhole.launch(
+  const width = channels / groups / 4;
+  if (isSmall(x, sizes) && hasWorkgroupOfOneSubgroup(x)) {
+    groupNormSoftware.launch(
       { x, gain, shift, y },
-      { pixels, quads: channels / 4, width: channels / groups / 4, eps },
+      { pixels, quads: channels / 4, width, eps, silu: silu ? 1 : 0 },
       [groups, samples],
-      { flags: { SILU: silu }, tunables: { WORKGROUP_SIZE: x.device.tier === "software" ? 8 : 256 } },
+      { tunables: { LANES: x.device.subgroupSize } },
     );
+  } else if (isSmall(x, sizes)) {
+    groupNormWhole.launch({ x, gain, shift, y }, { pixels, quads: channels / 4, width, eps }, [groups, samples], {
+      flags: { SILU: silu },
+      tunables: { WORKGROUP_SIZE: x.device.tier === "software" ? 8 : 256 },
+    });
   } else if (channels % 4 === 0 && inSlabs) {
     x.device.scope(() => normaliseInSlabs(x, gain, shift, y, sizes));
   } else {
@@ -61,6 +68,10 @@ function isSmall(x: Tensor, { pixels, channels, groups }: Sizes): boolean {
     pixels * width <= (x.device.tier === "software" ? 4096 : 65536) &&
     x.bytes <= x.device.limits.maxStorageBufferBindingSize
   );
+}
+
+function hasWorkgroupOfOneSubgroup({ device }: Tensor): boolean {
+  return device.tier === "software" && [4, 8].includes(device.subgroupSize) && device.accepts(groupNormSoftware.name);
 }
 
 interface Sizes extends Required<GroupNormOptions> {

@@ -1,0 +1,17 @@
+const WORKGROUP_SIZE = 64u;
+struct Uniforms { count: u32 }
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> uniforms: Uniforms;
+
+fn flat_index(id: vec3u, groups: vec3u) -> u32 {
+  return id.x + id.y * groups.x * WORKGROUP_SIZE;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let i = flat_index(id, grid);
+  if (i >= uniforms.count) { return; }
+  y[i] = a[i] * b[i];
+}
