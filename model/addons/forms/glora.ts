@@ -17,9 +17,8 @@ function orderOf(parts: Parts): Order | undefined {
   const same = (...sizes: number[]) => sizes.every((size) => size === sizes[0]);
   const older = same(columnsOf(b2), b1[0]!, a1[0]!, columnsOf(a2));
   const newer = same(b2[0]!, columnsOf(b1), columnsOf(a1), a2[0]!);
-  // Where the rank is as large as the weight, the sizes are of both.
-  const isSquare = same(a2[0]!, b2[0]!, columnsOf(b1));
-  if (older && (!newer || isSquare)) return { outer: ["b2", "b1"], inner: ["a2", "a1"], rank: a1[0]! };
+  // Of a square weight the sizes fit both; the rank is the smaller of the two.
+  if (older && (!newer || a1[0]! <= a2[0]!)) return { outer: ["b2", "b1"], inner: ["a2", "a1"], rank: a1[0]! };
   return newer ? { outer: ["b1", "b2"], inner: ["a1", "a2"], rank: a2[0]! } : undefined;
 }
 
