@@ -7,6 +7,8 @@ import type { Stages } from "./stages.ts";
 
 /** Steps that the host may be ahead of the GPU: progress stays true and stopping is quick. */
 const stepsAhead = 2;
+/** Steps in which a sampler's own launches may still build bind groups. */
+const stepsOfSetup = 2;
 
 /** Runs a sampler to its end and returns its latent [1, H/8, W/8, 4]. Yields after every step; `preview` makes what comes with it. */
 export async function* runSampler(
@@ -15,12 +17,15 @@ export async function* runSampler(
   { steps: { before, total }, options: { signal } }: Pick<Job, "steps" | "options">,
   preview: () => GenerateStep["preview"],
 ): AsyncGenerator<GenerateStep, Tensor> {
+  const { bindGroups, counters } = stages.latent.device;
   const checks: Promise<void>[] = [];
   let latent: Tensor | undefined;
   try {
     for (;;) {
       signal?.throwIfAborted();
+      const { built } = bindGroups;
       const next = await sampling.next();
+      if (!next.done && next.value.step >= stepsOfSetup) counters.bindGroupsBuiltInReplay += bindGroups.built - built;
       if (next.done) {
         latent = next.value;
         await Promise.all(checks);

@@ -5,6 +5,8 @@
 import { type Device, NonFiniteError, OutOfMemoryError, type Tensor } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import { chunkPrompt } from "../tokenizer/prompt/index.ts";
+import { type HypernetworkUse, requestedHypernetworks } from "./addons/hypernetwork-requests.ts";
+import { HypernetworkSet } from "./addons/hypernetwork-set.ts";
 import { doraRuleOf, requestedLoras } from "./addons/lora-requests.ts";
 import { LoraSet, type LoraUse } from "./addons/lora-set.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
@@ -26,7 +28,7 @@ import { arranged, type Modules, type StageStorage, Stages, stageNames, stageWor
 import { filledLatent, firstLatent, needsEncoder, startFrom } from "./start.ts";
 import { Conditioning, type Told } from "./text/conditioning.ts";
 import { EncodedChunks } from "./text/encoded-chunks.ts";
-import { promptRulesOf } from "./text/prompt-rules.ts";
+import { embeddingsIn, promptRulesOf } from "./text/prompt-rules.ts";
 import { enlarge } from "./upscale/index.ts";
 import type { VaeEncoder } from "./vae/encoder.ts";
 
@@ -43,6 +45,7 @@ export class StableDiffusion {
   #storage: StageStorage;
   readonly #encoded = new EncodedChunks();
   readonly #loras: LoraSet;
+  readonly #hypernetworks: HypernetworkSet;
 
   private constructor(device: Device, model: OpenModel) {
     this.device = device;
@@ -51,6 +54,7 @@ export class StableDiffusion {
     this.schedule = new NoiseSchedule(model.config.schedule);
     this.#modules = model.makeModules();
     this.#loras = new LoraSet({ config: model.config, checkpoint: model.checkpoints[0]! });
+    this.#hypernetworks = new HypernetworkSet(device);
     this.#storage = { text: device.storage, unet: device.storage, vae: device.storage };
   }
 
@@ -117,6 +121,7 @@ export class StableDiffusion {
     const clock = stopwatch();
     options.signal?.throwIfAborted();
     const loras = await this.#mending(job, () => this.#mergeLoras(job));
+    const hypernetworks = await this.#mending(job, () => this.#changeContexts(job));
     await this.#mending(job, () => this.#condition(job));
     const text = clock();
     const first = yield* this.#denoise(job);
@@ -137,6 +142,8 @@ export class StableDiffusion {
         settings,
         hires: job.hires?.job.settings,
         loras,
+        hypernetworks,
+        embeddings: embeddingsIn(job.prompts),
         warnings,
         seconds: { text, denoise, decode: clock() },
       };
@@ -151,6 +158,16 @@ export class StableDiffusion {
     const merged = await this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
     warnings.push(...merged.warnings);
     if (merged.changed) this.#encoded.clear();
+    return uses;
+  }
+
+  /** The U-Net with the hypernetworks of this picture and no others. */
+  async #changeContexts({ options, prompts }: Job): Promise<readonly HypernetworkUse[]> {
+    const uses = await requestedHypernetworks(options, prompts);
+    await this.#hypernetworks.apply(uses, this.#modules.unet, async () => {
+      await this.device.idle();
+      this.#dropStages();
+    });
     return uses;
   }
 
@@ -229,7 +246,7 @@ export class StableDiffusion {
       const stages = this.#stagesFor(job);
       const [height, width] = this.#latentSize(settings);
       const noise = new PictureNoise({ ...options, seed: job.firstSeed }, plan, { height, width });
-      const upload = (values: Float32Array) => this.device.upload(values, [1, height, width, 4], "f32", "latent");
+      const upload = (values: Float32Array) => stages.newLatent(values);
       const drawn = noise.next(); //                                                               [1, H/8, W/8, 4]
       const unit = options.noise ? toNHWC(options.noise, height, width) : drawn;
       const { start } = job;
@@ -240,6 +257,7 @@ export class StableDiffusion {
       try {
         if (latent && start?.mask)
           masked = new InpaintDenoiser(stages.denoiser, { latent: upload(latent), mask: upload(start.mask) });
+        stages.denoiser.step.expectRuns(plan.yields * (plan.choice.sampler.secondOrder ? 2 : 1));
         const sampling = plan.run({
           denoiser: masked ?? stages.denoiser,
           x,
@@ -271,6 +289,7 @@ export class StableDiffusion {
       latent.free();
     }
     await this.#mending(job, () => this.#mergeLoras(job));
+    await this.#mending(job, () => this.#changeContexts(job));
     await this.#mending(job, () => this.#condition(job));
     return yield* this.#denoise(job);
   }
@@ -371,6 +390,7 @@ export class StableDiffusion {
   /** Gives all memory back. */
   free(): void {
     this.#dropStages();
+    this.#hypernetworks.free();
     this.model.free();
   }
 

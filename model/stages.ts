@@ -1,5 +1,5 @@
 /** @file The recorded work of one picture size: text encoder, U-Net and decoder, each captured once and replayed for every picture. */
-import { type Capture, type Device, NonFiniteError, type Tensor } from "../engine/index.ts";
+import { type Capture, type Device, NonFiniteError, Slots, type Tensor } from "../engine/index.ts";
 import { countNonFinite, modelInput, toPixels } from "../kernels/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
@@ -12,6 +12,9 @@ import type { UNet } from "./unet/unet.ts";
 import type { VaeDecoder } from "./vae/decoder.ts";
 import { EncodeStage } from "./vae/encode-stage.ts";
 import type { VaeEncoder } from "./vae/encoder.ts";
+
+/** Latents that a sampler and the guidance around it hold at once, usually. */
+const samplerLatents = 16;
 
 export interface Modules {
   readonly text: readonly TextEncoder[];
@@ -58,6 +61,8 @@ export class Stages {
   /** f32 [1, H/8, W/8, 4]: the input of `decode`. */
   readonly latent: Tensor;
   readonly decode: Capture<Tensor>;
+  /** Where the latents of a sampler's run lie, f32 [1, H/8, W/8, 4] each. */
+  readonly latents: Slots;
   readonly #storage: StageStorage;
   #encode: EncodeStage | undefined;
 
@@ -68,6 +73,7 @@ export class Stages {
     const [height, width] = [size.height / factor, size.width / factor];
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
     this.latent = device.empty([1, height, width, zChannels], "f32", "latent");
+    this.latents = new Slots(device, this.latent.shape, "f32", samplerLatents);
     const copies = promptCopies(config, size.guidedParts);
     this.text = new TextStage(modules.text, {
       batch: Math.min(copies, 2), // usually the negative prompt and the prompt
@@ -125,6 +131,14 @@ export class Stages {
     });
   }
 
+  /** A latent of a sampler's run [1, H/8, W/8, 4]; the caller's. */
+  newLatent(values: Float32Array): Tensor {
+    const { device, shape } = this.latent;
+    const latent = this.latents.take("latent") ?? device.empty(shape, "f32", "latent");
+    device.write(latent, values);
+    return latent;
+  }
+
   /** Forgets what an earlier picture left in the counter. */
   resetFiniteCheck(): void {
     this.nonFinite.device.write(this.nonFinite, new Uint32Array(1));
@@ -145,7 +159,7 @@ export class Stages {
     this.decode.dispose();
     this.denoiser.free();
     this.text.free();
-    for (const tensor of [this.context, this.latent, this.nonFinite]) tensor.free();
+    for (const tensor of [this.context, this.latent, this.latents, this.nonFinite]) tensor.free();
   }
 }
 
