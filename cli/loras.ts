@@ -5,9 +5,12 @@
 import { realpath } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { UsageError } from "../engine/errors.ts";
+import { noLoraFolder } from "../model/addons/lora-requests.ts";
 import { printable } from "../model/checkpoint/printable.ts";
 import { type LoraFile, type LoraUse, openLora } from "../model/index.ts";
-import { nearestName } from "../model/sampling/index.ts";
+import { type Compatibility, nearestName } from "../model/sampling/index.ts";
+import { asUsageErrors, promptRulesOf } from "../model/text/prompt-rules.ts";
+import { loraTags, removeComments, removeTags } from "../tokenizer/prompt/index.ts";
 import { type AddonFile, listAddons } from "./addon-files.ts";
 import { type FileSource, openFile } from "./file-source.ts";
 import type { LoraReference } from "./metadata/recipe.ts";
@@ -43,6 +46,22 @@ export class LoraLibrary {
     const uses: LoraUse[] = [];
     for (const { path, text, unet } of loras) uses.push({ lora: await this.#open(path, maxHeader), text, unet });
     return { loras: uses, findLora: loraDirs.length === 0 ? undefined : (name) => this.#find(name, loraDirs, maxHeader) };
+  }
+
+  /**
+   * Opens what `--lora` and the prompt's tags name, so that a mistake shows before a model is loaded.
+   * @throws UsageError INVALID_PROMPT_TAG, LORA_DIR_MISSING, LORA_UNKNOWN, and as `request`
+   */
+  async expectKnown(
+    choice: LoraChoice & { readonly prompt: string; readonly compat?: Compatibility | undefined },
+  ): Promise<void> {
+    const { findLora } = await this.request(choice);
+    if (promptRulesOf(choice.compat).language !== "a1111") return;
+    const tags = asUsageErrors(() => loraTags(removeTags(removeComments(choice.prompt)).tags));
+    for (const { name } of tags) {
+      if (!findLora) throw noLoraFolder(name);
+      await findLora(name);
+    }
   }
 
   /** LoRAs as a picture's metadata names them; those of tags without strengths, which the prompt says. */

@@ -4,6 +4,7 @@ import type { ResizeMode } from "../model/image/index.ts";
 import type { MaskedContent } from "../model/inpaint.ts";
 import type { StepRule } from "../model/sampling/strength.ts";
 import type { Color } from "./image/read-image.ts";
+import type { LoraChoice } from "./loras.ts";
 import type { PictureSettings } from "./picture-settings.ts";
 
 export interface CommonOptions {
@@ -23,7 +24,7 @@ export interface GpuOptions {
   readonly precision: Precision;
 }
 
-export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettings {
+export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettings, LoraChoice {
   readonly prompt: string;
   readonly negative: string;
   /** Path of the checkpoint; without it the embedded one. */

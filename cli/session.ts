@@ -12,10 +12,13 @@ import { planModel } from "../model/plan.ts";
 import { namesSomethingKnown } from "../model/prompt.ts";
 import { type OpenDevice, openDevice } from "./device.ts";
 import { type NoiseFile, noiseFor } from "./latent-file.ts";
+import { UpscalerLibrary } from "./hires.ts";
+import { LoraLibrary } from "./loras.ts";
 import { type UsedFiles, usedFiles } from "./metadata/record.ts";
 import { type ModelChoice, type ModelFiles, openModelFiles, sameModel } from "./model-files.ts";
 import type { CommandContext, GpuOptions, Txt2imgOptions } from "./options.ts";
 import { pictureSettings } from "./picture-settings.ts";
+import { Preview } from "./preview/preview.ts";
 import { Progress, type ProgressOptions } from "./progress.ts";
 import type { MadePicture, Seconds, Summary } from "./summary.ts";
 
@@ -50,6 +53,8 @@ export class Session {
   #opened: OpenDevice | undefined;
   #files: ModelFiles | undefined;
   #diffusion: StableDiffusion | undefined;
+  readonly #loras = new LoraLibrary();
+  readonly #upscalers = new UpscalerLibrary();
   readonly #seconds: Seconds = { load: 0, text: 0, denoise: 0, decode: 0, total: 0 };
   #steps = 0;
   /** Of the model that was loaded last. */
@@ -70,6 +75,7 @@ export class Session {
    */
   async make(request: PictureRequest, signal = this.#signal): Promise<SessionPicture> {
     const { options } = request;
+    await this.#loras.expectKnown(options);
     const { model, vae } = await this.openFiles(options);
     return this.onDevice(async (opened) => {
       const diffusion = await this.#load(request, opened, signal);
@@ -78,7 +84,8 @@ export class Session {
       opened.device.check();
       const { tier, storage } = opened.device;
       const machine = { adapter: opened.adapter, tier, precision: storage };
-      return { request, image, files: await files, variant: diffusion.config.variant, machine };
+      const loras = await this.#loras.references(image.loras, this.#signal);
+      return { request, image, files: { ...(await files), loras }, variant: diffusion.config.variant, machine };
     }, signal);
   }
 
@@ -131,6 +138,7 @@ export class Session {
     this.progress.clear();
     this.#closeDevice();
     await this.#files?.close();
+    await this.#loras.close();
     this.#files = undefined;
   }
 
@@ -219,6 +227,7 @@ export class Session {
       signal,
       noise: noise && noiseFor(noise, size.width, size.height),
       init,
+      ...(await this.#loras.request(options)),
     });
     progress.stage("denoise");
     for (;;) {

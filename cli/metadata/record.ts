@@ -1,10 +1,12 @@
 /** @file What goes into a picture that limn has made: the recipe, from what was asked for and what came of it, and its two texts. */
 import { basename } from "node:path";
 import type { Variant } from "../../model/checkpoint/config.ts";
+import { defaultHiresDenoise, defaultHiresScale } from "../../model/hires/index.ts";
 import { defaultImageGuidance } from "../../model/img2img.ts";
 import type { GeneratedImage } from "../../model/index.ts";
 import { drawsBatches } from "../../model/picture-noise.ts";
 import { batchSeed, rulesOf } from "../../model/sampling/index.ts";
+import { type HiresChoice, upscalerFile, upscalerLabel } from "../hires.ts";
 import { fileHash } from "../model-hash.ts";
 import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "../options.ts";
 import { packageVersion } from "../version.ts";
@@ -15,7 +17,7 @@ import { emptyRecipe, type FileReference, type PictureRecipe, type Settings } fr
 type Options = Txt2imgOptions | Img2imgOptions | InpaintOptions;
 
 /** The files behind a run, each with its hash. */
-export type UsedFiles = Pick<PictureRecipe, "model" | "vae" | "init" | "mask" | "noise">;
+export type UsedFiles = Pick<PictureRecipe, "model" | "vae" | "init" | "mask" | "noise" | "upscaler"> & Partial<Pick<PictureRecipe, "loras">>;
 
 /** Hashes are read from disk; a run starts this early and waits for it late. */
 export async function usedFiles(
@@ -33,6 +35,7 @@ export async function usedFiles(
     init: await placed("init" in options ? options.init : undefined),
     mask: await placed("mask" in options ? options.mask : undefined),
     noise: await placed(options.noise),
+    upscaler: await file(options.hires && upscalerFile(options.hires)),
   };
 }
 
@@ -61,6 +64,8 @@ export function recordPicture({ options, image, index, variant, files, machine }
       width: image.settings.width,
       height: image.settings.height,
       ...prompting(options),
+      tiling: options.tiling,
+      ...(options.hires ? secondPass(options.hires) : {}),
       ...("init" in options ? starting(options, image) : {}),
       ...("init" in options && variant === "pix2pix" ? { imageGuidance: options.imageGuidance ?? defaultImageGuidance } : {}),
       ...("mask" in options ? masking(options) : {}),
@@ -113,6 +118,22 @@ function prompting({ emphasis, commaBacktrack, oldEdits, zeroTerminalSnr, predic
     originalSize: sizes?.original && `${sizes.original.width}x${sizes.original.height}`,
     crop: sizes?.crop && `${sizes.crop.top},${sizes.crop.left}`,
     targetSize: sizes?.target && `${sizes.target.width}x${sizes.target.height}`,
+  };
+}
+
+function secondPass(hires: HiresChoice): Settings {
+  const { size, scale, steps, denoise, sampler, schedule, prompt, negative, guidance } = hires;
+  return {
+    hiresScale: size ? undefined : (scale ?? defaultHiresScale),
+    hiresResize: size && `${size.width}x${size.height}`,
+    hiresSteps: steps,
+    hiresStrength: denoise ?? defaultHiresDenoise,
+    hiresUpscaler: upscalerLabel(hires),
+    hiresSampler: sampler,
+    hiresSchedule: schedule,
+    hiresPrompt: prompt,
+    hiresNegative: negative,
+    hiresGuidance: guidance,
   };
 }
 

@@ -4,6 +4,7 @@ import { UsageError } from "../../engine/errors.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
 import type { Txt2imgOptions } from "../options.ts";
+import { addLoraOptions, loraValues } from "./loras.ts";
 import { addNoiseOptions, addPromptOptions, addSamplerOptions, addSizeOptions, samplingValues } from "./sampling.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
@@ -67,6 +68,8 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
     .addOption(maxHeader())
     .option("--noise <file>", "start from this noise: a safetensors with one tensor [1,4,H/8,W/8]")
     .option("--save-latent <file>", "write the final latent as safetensors");
+  command.optionsGroup("Add-ons:");
+  addLoraOptions(command);
   command.optionsGroup("Prompt rules:");
   addPromptOptions(command);
   command.optionsGroup("Sampling:");
@@ -117,6 +120,7 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
         sampler: values["sampler"] as string | undefined,
         schedule: values["schedule"] as string | undefined,
         ...samplingValues(values),
+        ...loraValues(values),
         prediction: values["prediction"] as "auto" | "eps" | "v",
         vae: values["vae"] as string | undefined,
         overwrite: values["overwrite"] === true,

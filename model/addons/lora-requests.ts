@@ -17,16 +17,7 @@ export interface LoraOptions {
 export async function requestedLoras({ loras = [], findLora }: LoraOptions, { prompt }: PromptPlans): Promise<LoraUse[]> {
   const uses = [...loras];
   for (const { name, textEncoder, unet, rank } of prompt.loras) {
-    if (!findLora) {
-      throw new UsageError(
-        "LORA_DIR_MISSING",
-        `the prompt asks for the LoRA ${JSON.stringify(name)}, but there is no folder to find it in`,
-        {
-          hint: "name the folder with --lora-dir, or leave the tag out",
-          context: { name },
-        },
-      );
-    }
+    if (!findLora) throw noLoraFolder(name);
     uses.push({ lora: await findLora(name), text: textEncoder, unet, rank, tag: name });
   }
   return uses;
@@ -35,4 +26,16 @@ export async function requestedLoras({ loras = [], findLora }: LoraOptions, { pr
 /** AUTOMATIC1111's norms for its pictures, ComfyUI's for all others. */
 export function doraRuleOf(compat: Compatibility | undefined): DoraRule {
   return compat === "a1111" ? "a1111" : "comfy";
+}
+
+/** A tag in a prompt, and nowhere to look it up. */
+export function noLoraFolder(name: string): UsageError {
+  return new UsageError(
+    "LORA_DIR_MISSING",
+    `the prompt asks for the LoRA ${JSON.stringify(name)}, but there is no folder to find it in`,
+    {
+      hint: "name the folder with --lora-dir, or leave the tag out",
+      context: { name },
+    },
+  );
 }

@@ -99,7 +99,7 @@ export function planPrompts(
 }
 
 /** The prompt language knows nothing of limn's errors. */
-function asUsageErrors<T>(run: () => T): T {
+export function asUsageErrors<T>(run: () => T): T {
   try {
     return run();
   } catch (error) {
