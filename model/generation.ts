@@ -2,6 +2,7 @@
 
 import type { Tensor } from "../engine/index.ts";
 import { UsageError } from "../engine/index.ts";
+import type { HypernetworkOptions, HypernetworkUse } from "./addons/hypernetwork-requests.ts";
 import type { LoraOptions } from "./addons/lora-requests.ts";
 import type { LoraUse } from "./addons/lora-set.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
@@ -29,7 +30,12 @@ type SamplerTuning = Pick<
   | "compat"
 >;
 
-export interface GenerateOptions extends SamplerTuning, PromptOptions, LoraOptions, Omit<PictureNoiseOptions, "seed" | "compat"> {
+export interface GenerateOptions
+  extends SamplerTuning,
+    PromptOptions,
+    LoraOptions,
+    HypernetworkOptions,
+    Omit<PictureNoiseOptions, "seed" | "compat"> {
   /** What the picture should not show. Default: nothing. */
   readonly negative?: string | undefined;
   /** Pixels; multiples of 8. Default: the checkpoint's size. */
@@ -91,6 +97,10 @@ export interface GeneratedImage {
   readonly hires?: Settings | undefined;
   /** What was merged into the weights: `loras`, and those of the prompt's tags. */
   readonly loras: readonly LoraUse[];
+  /** What changed the attentions: `hypernetworks`, and those of the prompt's tags. */
+  readonly hypernetworks: readonly HypernetworkUse[];
+  /** Names of the textual inversions that the prompts made use of. */
+  readonly embeddings: readonly string[];
   readonly seconds: { readonly text: number; readonly denoise: number; readonly decode: number };
   /** What a user should know, such as tokens that were cut. */
   readonly warnings: readonly string[];

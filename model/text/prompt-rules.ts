@@ -98,6 +98,12 @@ export function planPrompts(
   });
 }
 
+/** The textual inversions that stand in the prompts at any step, each once. */
+export function embeddingsIn({ prompt, negative }: PromptPlans): string[] {
+  const chunks = [prompt, negative].flatMap((plan) => plan.texts.flatMap((text) => plan.chunks(text)));
+  return [...new Set(chunks.flatMap(({ embeddings }) => embeddings.map(({ name }) => name)))];
+}
+
 /** The prompt language knows nothing of limn's errors. */
 export function asUsageErrors<T>(run: () => T): T {
   try {

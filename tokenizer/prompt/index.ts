@@ -11,4 +11,4 @@ export { type ChunkCache, type PartAtStep, type PlannedPart, type PlanOptions, t
 export { PromptError } from "./prompt-error.ts";
 export { type PromptRow, promptRow } from "./row.ts";
 export { entryAt, promptSchedule, type ScheduleEntry, type ScheduleOptions } from "./schedule.ts";
-export { type LoraTag, loraTags, maxLoras, type PromptTag, removeTags } from "./tags.ts";
+export { type HypernetTag, hypernetTags, type LoraTag, loraTags, maxLoras, type PromptTag, removeTags } from "./tags.ts";

@@ -21,7 +21,13 @@ export interface LoraTag {
   readonly rank?: number;
 }
 
-/** Most LoRAs in one prompt. */
+/** A hypernetwork that the prompt asks for, by name too. */
+export interface HypernetTag {
+  readonly name: string;
+  readonly strength: number;
+}
+
+/** Most LoRAs, and most hypernetworks, in one prompt. */
 export const maxLoras = 16;
 /** Strengths are -10 to 10. */
 const maxStrength = 10;
@@ -64,13 +70,29 @@ export function loraTags(tags: readonly PromptTag[]): LoraTag[] {
   return [...byName.values()];
 }
 
+/**
+ * The hypernetworks of `hypernet` tags, `<hypernet:name:strength>`, in their order; one named twice counts twice.
+ * @throws PromptError INVALID_PROMPT_TAG as `loraTags`
+ */
+export function hypernetTags(tags: readonly PromptTag[]): HypernetTag[] {
+  const found = tags.filter(({ kind }) => kind === "hypernet");
+  if (found.length > maxLoras) throw refused(`it names more than ${maxLoras} hypernetworks`, "leave some out");
+  return found.map(({ arguments: [name = "", text = "1"] }) => {
+    expectName(name, "hypernetwork", "hypernet");
+    return { name, strength: strength(name, text, "hypernetwork") };
+  });
+}
+
+function expectName(name: string, what: string, kind: string): void {
+  if (name !== "" && !/^~|[/\\\0]/.test(name)) return;
+  throw refused(
+    `${quoted(name)} is a path, not the name of a ${what}`,
+    `write the file's name without folder and ending, as in <${kind}:name:0.8>`,
+  );
+}
+
 function loraTag([name = "", ...rest]: readonly string[]): LoraTag {
-  if (name === "" || /^~|[/\\\0]/.test(name)) {
-    throw refused(
-      `${quoted(name)} is a path, not the name of a LoRA`,
-      "write the file's name without folder and ending, as in <lora:name:0.8>",
-    );
-  }
+  expectName(name, "LoRA", "lora");
   const positional: string[] = [];
   const named = new Map<string, string>();
   for (const one of rest) {
@@ -88,11 +110,11 @@ function added(one: LoraTag, other: LoraTag): LoraTag {
   return { ...one, ...other, textEncoder: one.textEncoder + other.textEncoder, unet: one.unet + other.unet };
 }
 
-function strength(name: string, text: string): number {
+function strength(name: string, text: string, what = "LoRA"): number {
   const value = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*$/i.test(text) ? Number(text) : Number.NaN;
   if (Math.abs(value) <= maxStrength) return value;
   throw refused(
-    `${quoted(text)} is no strength for the LoRA ${quoted(name)}`,
+    `${quoted(text)} is no strength for the ${what} ${quoted(name)}`,
     `use a number from -${maxStrength} to ${maxStrength}; 0.8 is usual`,
   );
 }
