@@ -2,7 +2,6 @@
 import type { KernelDefinition } from "../engine/index.ts";
 import { activationNaive, activationVec4 } from "./activation.ts";
 import { addNaive, addVec4 } from "./add.ts";
-import { addPerChannelNaive, addPerChannelVec4 } from "./add-per-channel.ts";
 import { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
 import { blendKernel } from "./blend.ts";
 import { castNaive, castVec4 } from "./cast.ts";
@@ -50,8 +49,6 @@ export const allKernels: readonly KernelDefinition[] = [
   activationVec4,
   addNaive,
   addVec4,
-  addPerChannelNaive,
-  addPerChannelVec4,
   attentionNaive,
   attentionTiled,
   attentionSoftware,

@@ -1,7 +1,6 @@
 /** @file All operations: functions from tensors to tensors, and the kernels behind them for `limn kernel`, tests and bench. */
 export { gelu, leakyRelu, quickGelu, silu } from "./activation.ts";
 export { add } from "./add.ts";
-export { addPerChannel } from "./add-per-channel.ts";
 export { allKernels } from "./all.ts";
 export { type AttentionOptions, attention } from "./attention/index.ts";
 export { blend } from "./blend.ts";

@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
 import {
   add,
-  addPerChannel,
   cast,
   composedGuidance,
   concat,
@@ -93,19 +92,6 @@ describe("element-wise kernels", () => {
       expect(Array.from(actual)).toEqual(Array.from(oracle.concat(a.values, b.values, 30)));
     });
 
-    test.for([
-      [1, 4],
-      [3, 63],
-      [2, 320],
-    ] as const)("addPerChannel of %i samples, %i channels", async ([samples, channels], { skip }) => {
-      if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
-      const x = gpu.random([samples, 5, 3, channels], dtype);
-      for (const offsets of [gpu.random([samples, channels]), gpu.random([samples, channels], dtype), gpu.random([channels])]) {
-        const actual = await gpu.evaluate(() => addPerChannel(x.upload(), offsets.upload()));
-        closeTo(actual, oracle.addPerChannel(x.values, offsets.values, samples, channels), tolerance[dtype]);
-      }
-    });
-
     test.for(counts)("cast, copy and fill of %i", async (count, { skip }) => {
       if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
       const x = gpu.random([count], "f32", { std: 100 });
@@ -188,7 +174,6 @@ describe("element-wise kernels", () => {
       expect(() => composedGuidance(x, [1, 1])).toThrow(ShapeError);
       expect(() => add(x, gpu.device.empty([3, 2, 2, 6]))).toThrow(/shapes differ/);
       expect(() => concat(x, gpu.device.empty([2, 3, 2, 5]))).toThrow(/only the last axes may differ/);
-      expect(() => addPerChannel(x, gpu.device.empty([2, 5]))).toThrow(/\[2, 5\].*\[3, 5\]/);
       expect(() => modelInput(gpu.device.empty([1, 2, 2, 4], "f32"), { factor: x })).toThrow(ShapeError);
     });
   });
@@ -205,8 +190,5 @@ describe("bindings of 64 KiB", () => {
     expect(Array.from(await gpu.evaluate(() => concat(x.upload(), b.upload())))).toEqual(
       Array.from(oracle.concat(x.values, b.values, 20200)),
     );
-    const offsets = gpu.random([2, 4]);
-    const shifted = await gpu.evaluate(() => addPerChannel(x.upload(), offsets.upload()));
-    closeTo(shifted, oracle.addPerChannel(x.values, offsets.values, 2, 4), tolerance.f32);
   });
 });

@@ -49,15 +49,6 @@ export function concat(a: Float32Array, b: Float32Array, rows: number): Float64A
   return Float64Array.from(y);
 }
 
-/** offsets hold one vector for each sample, or one for all. */
-export function addPerChannel(x: Float32Array, offsets: Float32Array, samples: number, channels: number): Float64Array {
-  return Float64Array.from(x, (value, i) => {
-    const sample = Math.floor(i / (x.length / samples));
-    const vector = offsets.length === channels ? 0 : sample * channels;
-    return value + offsets[vector + (i % channels)]!;
-  });
-}
-
 /** The byte of a colour in [-1, 1], halves to even. */
 export function toByte(value: number): number {
   const exact = (Math.min(1, Math.max(-1, value)) + 1) * 127.5;
