@@ -31,6 +31,7 @@ const names = [
   "commaBacktrack",
   "oldEdits",
   "sizes",
+  "tiling",
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
 export type PictureSettings = Pick<GenerateOptions, (typeof names)[number]>;

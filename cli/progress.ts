@@ -25,6 +25,11 @@ export class Progress {
     this.#verbose = verbose;
   }
 
+  /** Nothing but warnings is shown. */
+  get quiet(): boolean {
+    return this.#quiet;
+  }
+
   /** A stage begins: "load", "denoise". */
   stage(name: string): void {
     this.#stage = name;

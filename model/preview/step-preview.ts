@@ -1,7 +1,7 @@
 /** @file What a step looks like: the picture that the denoiser expects, long before it is finished. */
 import type { Device, Tensor } from "../../engine/index.ts";
 import type { VaeConfig } from "../checkpoint/config.ts";
-import { type Raster, rgbOf } from "../image/index.ts";
+import { type Raster, rgbOf, type Size } from "../image/index.ts";
 import type { Stages } from "../stages.ts";
 import { latentPreview } from "./latent-preview.ts";
 
@@ -18,6 +18,11 @@ export class StepPreview {
     this.#stages = stages;
     this.#vae = vae;
     this.#denoised = denoised;
+  }
+
+  /** Of the picture that is being made. */
+  get size(): Size {
+    return this.#stages.size;
   }
 
   /** A pixel for each cell of the latent, at the cost of reading it. */

@@ -12,6 +12,12 @@ export interface PixelUpscaler {
 /** Upscalers that need no model, by name; the web UI's labels in the metadata. */
 export const pixelUpscalers = { none: "None", nearest: "Nearest", bicubic: "Bicubic", lanczos: "Lanczos" } as const;
 
+/** By name or label. */
+export function findPixelUpscaler(name: string): keyof typeof pixelUpscalers | undefined {
+  const plain = name.trim().toLowerCase();
+  return Object.hasOwn(pixelUpscalers, plain) ? (plain as keyof typeof pixelUpscalers) : undefined;
+}
+
 export function plainUpscaler(kind: keyof typeof pixelUpscalers): PixelUpscaler {
   const upscale = (picture: Raster, size: Size): Raster => {
     if (kind === "none") return picture; // and so `enlarge` resamples it in the end

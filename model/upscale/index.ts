@@ -1,5 +1,5 @@
 /** @file Making pictures larger: networks (ESRGAN's family) and plain resampling. */
-export { enlarge, type PixelUpscaler, pixelUpscalers, plainUpscaler } from "./enlarge.ts";
+export { enlarge, findPixelUpscaler, type PixelUpscaler, pixelUpscalers, plainUpscaler } from "./enlarge.ts";
 export type { ColourOrder } from "./pixel-order.ts";
 export type { UpscalerStructure } from "./structure.ts";
 export { tileDefaults, tileLimits } from "./tiles.ts";
