@@ -206,6 +206,11 @@ export class Device {
     return !kernels.some((name) => this.#refused.has(name));
   }
 
+  /** What a user should know about the kernels that the driver refused, one line each. */
+  get refusals(): string[] {
+    return [...this.#refused.keys()].map((name) => `the driver refuses kernel ${name}: a slower one takes its place`);
+  }
+
   /**
    * After the driver refused a kernel and its user let go of what was recorded: launches of it throw `error` from now on, so that
    * another rung may be chosen where there is one. False where the device is of no use any more, or nothing has changed.

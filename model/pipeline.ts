@@ -2,7 +2,7 @@
  * @file From prompt to picture:  prompt -> ids -> context -> noise -> latent -> image.
  * Read `generate` from top to bottom; each line is a stage, and each stage has its file.
  */
-import { type Device, NonFiniteError, OutOfMemoryError, type Tensor } from "../engine/index.ts";
+import { type Device, NonFiniteError, OutOfMemoryError, ShaderError, type Tensor } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import { chunkPrompt } from "../tokenizer/prompt/index.ts";
 import { type HypernetworkUse, requestedHypernetworks } from "./addons/hypernetwork-requests.ts";
@@ -69,6 +69,8 @@ export class StableDiffusion {
     } catch (error) {
       if (options.signal?.aborted) throw error;
       const cause = await options.device.causeOf(error);
+      // Another of the kernels may be refused in the next attempt, so there is one for each.
+      if (cause instanceof ShaderError && (await options.device.refuse(cause))) return StableDiffusion.load(source, options);
       if (!ranOutOfMemory(cause) || !(await options.device.recoverMemory())) throw cause;
       return StableDiffusion.#loadOnce(source, options);
     }
@@ -81,8 +83,13 @@ export class StableDiffusion {
       diffusion = new StableDiffusion(options.device, model);
       const planned = planPicture(diffusion.#planning, options.picture?.prompt ?? "", options.picture ?? {});
       const stages = diffusion.#stagesFor(planned);
-      const [changed] = await Promise.all([model.load(options), stages.ready()]);
-      if (changed) {
+      const loading = model.load(options);
+      loading.catch(() => {}); // reported when it is awaited
+      await stages.ready().catch(async (error) => {
+        await loading.catch(() => {}); // it must not go on writing into memory that is given back
+        throw error;
+      });
+      if (await loading) {
         // A weight is too large for f16 and has become an f32 tensor: what was recorded with the old one is recorded again.
         diffusion.#modules = model.makeModules();
         diffusion.#dropStages();
@@ -101,7 +108,7 @@ export class StableDiffusion {
   /**
    * Makes a picture. Yields after every step, returns the image; leaving the loop early stops it and frees its memory.
    * A stage whose f16 numbers overflow is run again in f32, and stays so for this model; one that finds no memory is run again
-   * once after giving back what is free.
+   * once after giving back what is free; where the driver refuses a kernel, another rung of it is taken.
    * @throws UsageError, NonFiniteError, DeviceError, OutOfMemoryError, and the signal's reason when it is aborted
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
@@ -134,7 +141,7 @@ export class StableDiffusion {
       const values = await this.#mending(last, () => latent.read());
       const planes = toNCHW(values, ...this.#latentSize(last.settings));
       options.signal?.throwIfAborted();
-      warnings.push(...(job.prepared?.warnings ?? []));
+      warnings.push(...(job.prepared?.warnings ?? []), ...this.device.refusals);
       return {
         ...picture,
         seed: settings.seed,
@@ -347,13 +354,18 @@ export class StableDiffusion {
 
   /**
    * Makes a second try worthwhile: gives the stage that overflowed in f16 f32 storage, or gives free memory back where none was
-   * left. Throws the error again where neither can help.
+   * left, or passes over a kernel that the driver refuses. Throws the error again where nothing can help.
    */
-  async #mend(job: Job, error: unknown): Promise<void> {
+  async #mend(job: Job, failure: unknown): Promise<void> {
+    const error = await this.device.causeOf(failure);
     if (ranOutOfMemory(error) && !job.memoryRecovered) {
       job.memoryRecovered = true;
       this.#dropStages();
       if (await this.device.recoverMemory()) return;
+    }
+    if (error instanceof ShaderError) {
+      this.#dropStages();
+      if (await this.device.refuse(error)) return;
     }
     const stage = error instanceof NonFiniteError ? stageNames.find((name) => name === error.context["stage"]) : undefined;
     if (!stage || this.#storage[stage] === "f32") throw error;

@@ -12,17 +12,19 @@ const moments = Number(process.env["LIMN_TEST_FAULTS"] ?? 4);
 interface Outcome {
   readonly error: LimnError | undefined;
   readonly pixels: Uint8Array | undefined;
+  readonly warnings: readonly string[];
 }
 
 /** Load and picture on a device whose calls `intercept` sees. However it ends, nothing may be left. */
 async function run(intercept: Intercept): Promise<Outcome> {
   let device: Device | undefined;
-  const outcome: { error: LimnError | undefined; pixels: Uint8Array | undefined } = { error: undefined, pixels: undefined };
+  const outcome: { -readonly [K in keyof Outcome]: Outcome[K] } = { error: undefined, pixels: undefined, warnings: [] };
   try {
     device = await interceptedDevice(intercept, { precision: "f32" });
     const model = await loadSmall(device);
     try {
-      outcome.pixels = (await picture(model)).pixels;
+      const { pixels, warnings } = await picture(model);
+      Object.assign(outcome, { pixels, warnings });
     } finally {
       model.free();
     }
@@ -114,18 +116,47 @@ describe("memory runs out (74)", () => {
 });
 
 describe("the driver refuses a shader (77)", () => {
-  // One that is compiled while the weights load, one at its first launch.
-  test.each(["group-norm", "combine"])("%s: SHADER with kernel, line and adapter, exit 1", async (kernel) => {
-    const { error, pixels } = await run(({ name, args, real }) => {
+  /** A driver that stumbles over every module of which this is true. */
+  const refusing =
+    (isRefused: (kernel: string) => boolean): Intercept =>
+    ({ name, args, real }) => {
       const descriptor = args[0] as GPUShaderModuleDescriptor | undefined;
-      if (name !== "createShaderModule" || !descriptor?.label?.startsWith(kernel)) return undefined;
-      return real.createShaderModule({ ...descriptor, code: descriptor.code.replace("fn main(", "fn main((") });
-    });
+      if (name !== "createShaderModule" || !isRefused(descriptor?.label ?? "")) return undefined;
+      return real.createShaderModule({ ...descriptor!, code: descriptor!.code.replace("fn main(", "fn main((") });
+    };
+
+  // The first is compiled while the weights load; the second has no other rung, and is first launched in the middle of a picture.
+  test.each(["group-norm", "combine"])("%s, all rungs: SHADER with kernel, line and adapter, exit 1", async (kernel) => {
+    const { error, pixels } = await run(refusing((label) => label.startsWith(kernel)));
     expect(pixels !== undefined).toBe(false);
     expect(error).toBeInstanceOf(ShaderError);
     expect(error!.message).toMatch(new RegExp(`^kernel ${kernel}.* on .+: line \\d+: .+`));
     expect(error!.hint).toContain("fn main(");
     expect(exitCodeOf(error)).toBe(exitCodes.bug);
+  });
+
+  test("but knows a slower one: the same picture, with a warning", async () => {
+    const { pixels: expected } = await census;
+    const refused = ["conv2d/software", "group-norm-statistics", "layer-norm/software"];
+    const { error, pixels, warnings } = await run(refusing((label) => refused.includes(label)));
+    expect(error).toBeUndefined();
+    expect(Math.max(...pixels!.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThanOrEqual(1);
+    for (const kernel of refused) expect(warnings).toContain(`the driver refuses kernel ${kernel}: a slower one takes its place`);
+  });
+
+  test("in the middle of a run, where a picture needs another variant: it is made all the same", async () => {
+    let isLate = false;
+    const device = await interceptedDevice(
+      refusing((label) => isLate && label === "conv2d/software"),
+      { precision: "f32" },
+    );
+    const model = await loadSmall(device);
+    isLate = true;
+    const { warnings } = await picture(model, { tiling: true, steps: 1 }); // maps that go round
+    expect(warnings.join()).toContain("conv2d/software");
+    model.free();
+    expect(device.memory.liveBytes).toBe(0);
+    device.close();
   });
 });
 
