@@ -62,7 +62,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     if (error.exitCode === 0) throw new TextWanted(text);
     throw explain(error);
   }
-  return finish();
+  return finish(rest);
 }
 
 /** The command is the first argument, or stands behind flags that every command has; anything else is a prompt for txt2img. */

@@ -26,11 +26,9 @@ process.exit();
 async function run(invocation: Invocation, context: CommandContext): Promise<void> {
   switch (invocation.command) {
     case "txt2img":
-      return (await import("./commands/txt2img.ts")).run(invocation.options, context);
     case "img2img":
-      return (await import("./commands/img2img.ts")).run(invocation.options, context);
     case "inpaint":
-      return (await import("./commands/inpaint.ts")).run(invocation.options, context);
+      return (await import("./commands/txt2img.ts")).run(invocation.options, context);
     case "inspect":
       return (await import("./commands/inspect.ts")).run(invocation.options);
     case "tokenize":

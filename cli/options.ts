@@ -24,6 +24,20 @@ export interface GpuOptions {
   readonly precision: Precision;
 }
 
+/** A file of prompts, and the command line that its lines add to. */
+export interface PromptList {
+  /** Path, or "-" for stdin. */
+  readonly file: string;
+  readonly line: CommandLine;
+}
+
+/** A command as it was given. */
+export interface CommandLine {
+  readonly command: string;
+  /** What stood behind the command. */
+  readonly words: readonly string[];
+}
+
 export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettings, LoraChoice {
   readonly prompt: string;
   readonly negative: string;
@@ -34,6 +48,10 @@ export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettin
   /** 0..2^64-1, of the first picture; a random one is already drawn where none was given. */
   readonly seed: bigint;
   readonly batch: number;
+  /** How many batches, one after the other. */
+  readonly count: number;
+  /** A list of prompts in the place of one. */
+  readonly prompts?: PromptList | undefined;
   readonly prediction: "auto" | "eps" | "v";
   readonly vae?: string | undefined;
   readonly overwrite: boolean;

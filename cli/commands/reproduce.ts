@@ -6,6 +6,7 @@ import { parseArguments } from "../arguments.ts";
 import { jsonValue } from "../error-text.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { readImage } from "../image/read-image.ts";
+import { readInit } from "../init.ts";
 import { readNoise } from "../latent-file.ts";
 import { type Comparison, describeComparison, isSame } from "../metadata/comparison.ts";
 import { difference } from "../metadata/difference.ts";
@@ -19,9 +20,7 @@ import { Progress } from "../progress.ts";
 import { type PictureRequest, Session, type SessionPicture } from "../session.ts";
 import { writeStdout } from "../stdout.ts";
 import { packageVersion } from "../version.ts";
-import { readInit } from "./img2img.ts";
 import { readRecipe } from "./info.ts";
-import { readInpaint } from "./inpaint.ts";
 
 /** Exit code 1 where the pictures differ. @throws LimnError of every class, NO_METADATA and REPRODUCE_FILE its own; the signal's reason */
 export async function run(options: ReproduceOptions, context: CommandContext): Promise<void> {
@@ -64,12 +63,7 @@ async function requestOf(recipe: PictureRecipe, files: readonly string[]): Promi
   return {
     options,
     batch: { index: recipe.settings.batchIndex ?? 0, size: options.batch },
-    init:
-      invocation.command === "inpaint"
-        ? await readInpaint(invocation.options)
-        : invocation.command === "img2img"
-          ? await readInit(invocation.options)
-          : undefined,
+    init: await readInit(options),
     noise: options.noise === undefined ? undefined : await readNoise(options.noise),
   };
 }

@@ -6,7 +6,7 @@ import { inpaintDefaults, maskedContents } from "../../model/inpaint.ts";
 import { stepRules } from "../../model/sampling/strength.ts";
 import { type Color, parseColor } from "../image/read-image.ts";
 import { decimalNumber, wholeNumber } from "../numbers.ts";
-import type { Img2imgOptions, Txt2imgOptions } from "../options.ts";
+import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "../options.ts";
 import { choice, number, type Syntax, type Values } from "./shared.ts";
 import { pictureSyntax } from "./txt2img.ts";
 
@@ -21,7 +21,10 @@ export function img2imgSyntax(): Syntax {
   addInitOptions(command);
   return {
     command,
-    finish: () => ({ command: "img2img", options: { ...options(), ...initValues("img2img", command.opts()) } }),
+    finish: (words) => ({
+      command: "img2img",
+      options: { ...options({ command: "img2img", words }), ...initValues("img2img", command.opts()) },
+    }),
   };
 }
 
@@ -32,6 +35,24 @@ export function inpaintSyntax(): Syntax {
     .usage('"PROMPT" --init FILE --mask FILE [options]')
     .description("Paint a part of a picture anew: where the mask is white. The rest stays as it is.");
   addInitOptions(command);
+  addMaskOptions(command);
+  return {
+    command,
+    finish(words) {
+      const values: Values = command.opts();
+      return {
+        command: "inpaint",
+        options: {
+          ...options({ command: "inpaint", words }),
+          ...initValues("inpaint", values),
+          ...maskValues("inpaint", values),
+        },
+      };
+    },
+  };
+}
+
+export function addMaskOptions(command: Command): void {
   command
     .option("--mask <file>", "which part: white is painted, black stays")
     .option("--mask-invert", "paint where the mask is black")
@@ -51,29 +72,20 @@ export function inpaintSyntax(): Syntax {
         wholeNumber("padding", { min: 0, max: 4096 }),
       ),
     );
+}
+
+export function maskValues(name: string, values: Values): Omit<InpaintOptions, keyof Img2imgOptions> {
   return {
-    command,
-    finish() {
-      const values: Values = command.opts();
-      const mask = needed("inpaint", "mask", values);
-      return {
-        command: "inpaint",
-        options: {
-          ...options(),
-          ...initValues("inpaint", values),
-          mask,
-          maskInvert: values["maskInvert"] === true,
-          maskBlur: (values["maskBlur"] as number | undefined) ?? inpaintDefaults.blur,
-          fill: values["fill"] as (typeof maskedContents)[number],
-          onlyMasked: values["onlyMasked"] === true,
-          padding: (values["padding"] as number | undefined) ?? inpaintDefaults.padding,
-        },
-      };
-    },
+    mask: needed(name, "mask", values),
+    maskInvert: values["maskInvert"] === true,
+    maskBlur: (values["maskBlur"] as number | undefined) ?? inpaintDefaults.blur,
+    fill: values["fill"] as (typeof maskedContents)[number],
+    onlyMasked: values["onlyMasked"] === true,
+    padding: (values["padding"] as number | undefined) ?? inpaintDefaults.padding,
   };
 }
 
-function addInitOptions(command: Command): void {
+export function addInitOptions(command: Command): void {
   command
     .option("--init <file>", "the picture to start from: PNG, or with the package sharp JPEG, WebP, GIF, AVIF")
     .addOption(
@@ -95,7 +107,7 @@ function addInitOptions(command: Command): void {
     .option("--bg <color>", "behind transparent parts: white, black, grey or #rrggbb", "white");
 }
 
-function initValues(name: string, values: Values): Omit<Img2imgOptions, keyof Txt2imgOptions> {
+export function initValues(name: string, values: Values): Omit<Img2imgOptions, keyof Txt2imgOptions> {
   return {
     init: needed(name, "init", values),
     strength: values["strength"] as number | undefined,

@@ -7,8 +7,8 @@ import type { CommonOptions, GpuOptions, Invocation } from "../options.ts";
 /** A command as commander sees it, and the way from its values to our record. */
 export interface Syntax {
   readonly command: Command;
-  /** Reads the parsed values and makes the last checks. @throws UsageError */
-  finish(): Invocation;
+  /** Reads the parsed values and makes the last checks. `words` are those that were parsed. @throws UsageError */
+  finish(words: readonly string[]): Invocation;
 }
 
 /** commander's values, by option name. */

@@ -3,28 +3,32 @@ import { Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
-import type { Txt2imgOptions } from "../options.ts";
+import type { CommandLine, Txt2imgOptions } from "../options.ts";
 import { addLoraOptions, loraValues } from "./loras.ts";
 import { addNoiseOptions, addPromptOptions, addSamplerOptions, addSizeOptions, samplingValues } from "./sampling.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 /** Longest prompt, bytes of UTF-8 (the tokenizer's own limit, known here so that it is checked before anything is loaded). */
 const maxPromptBytes = 65_536;
-/** Most pictures of one run. */
+/** Most pictures of one batch. */
 const maxBatch = 64;
+/** Most batches of one run. */
+const maxCount = 1000;
 
 export function txt2imgSyntax(): Syntax {
   const { command, options } = pictureSyntax();
   command.addHelpText("after", otherCommands);
-  return { command, finish: () => ({ command: "txt2img", options: options() }) };
+  return { command, finish: (words) => ({ command: "txt2img", options: options({ command: "txt2img", words }) }) };
 }
 
 /** What every command that makes pictures takes. */
-export function pictureSyntax(): { readonly command: Command; options(): Txt2imgOptions } {
+export function pictureSyntax(): { readonly command: Command; options(line: CommandLine): Txt2imgOptions } {
   const command = new Command("limn")
     .usage('"PROMPT" [options]')
     .description('Make a picture from a prompt. (limn "PROMPT" is short for limn txt2img "PROMPT".)')
-    .argument("<prompt>", "what the picture shows")
+    .argument("[prompt]", "what the picture shows")
+    .addOption(new Option("--prompt <text>", "the prompt, where a list or grid changes it").hideHelp())
+    .option("--prompts <file>", "a prompt a line, or options with --prompt among them; - for stdin")
     .option("-m, --model <file>", "checkpoint (.safetensors); without it the small one that comes with limn")
     .option("-n, --negative <text>", "what the picture must not show")
     .option("-o, --output <file>", "where to write the PNG, - for stdout (default: PROMPT-SEED.png)")
@@ -50,6 +54,13 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
         "-b, --batch <count>",
         `pictures, 1 to ${maxBatch}; picture i has seed + i`,
         wholeNumber("batch", { min: 1, max: maxBatch }),
+      ),
+    )
+    .addOption(
+      number(
+        "--count <count>",
+        `batches one after the other, 1 to ${maxCount}; the seed goes on`,
+        wholeNumber("count", { min: 1, max: maxCount }),
       ),
     )
     .option(
@@ -84,24 +95,30 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
   addCommonOptions(command);
   return {
     command,
-    options() {
+    options(line) {
       const values: Values = command.opts();
-      const prompt = checkedPrompt("prompt", command.args[0] ?? "");
+      const prompts = values["prompts"] as string | undefined;
+      const given = (values["prompt"] as string | undefined) ?? command.args[0];
+      if (given === undefined && prompts === undefined)
+        throw new UsageError("MISSING_ARGUMENT", "there is no prompt", { hint: 'limn "a red fox" --seed 3' });
+      const prompt = checkedPrompt("prompt", given ?? "");
       const batch = (values["batch"] as number | undefined) ?? 1;
+      const count = (values["count"] as number | undefined) ?? 1;
       const output = values["output"] as string | undefined;
       if (output === "")
         throw new UsageError("INVALID_OUTPUT", "--output: the name is empty", { hint: "give a file name, or - for stdout" });
-      if (output === "-" && batch > 1) {
-        throw new UsageError("OPTIONS_CONFLICT", `--output -: stdout takes one picture, --batch asks for ${batch}`, {
-          hint: "write to files, or leave --batch out",
+      if (output === "-" && (batch * count > 1 || prompts !== undefined)) {
+        const asks = prompts === undefined ? (batch > 1 ? "--batch" : "--count") : "--prompts";
+        throw new UsageError("OPTIONS_CONFLICT", `--output -: stdout takes one picture, ${asks} asks for more`, {
+          hint: `write to files, or leave ${asks} out`,
         });
       }
       if (output === "-" && values["json"]) {
         throw new UsageError("OPTIONS_CONFLICT", "--output - and --json both want stdout", { hint: "use one of them" });
       }
-      if (values["noise"] !== undefined && batch > 1) {
-        throw new UsageError("OPTIONS_CONFLICT", `--noise gives the noise of one picture, --batch asks for ${batch}`, {
-          hint: "leave --batch out",
+      if (values["noise"] !== undefined && batch * count > 1) {
+        throw new UsageError("OPTIONS_CONFLICT", `--noise gives the noise of one picture, ${batch * count} are asked for`, {
+          hint: "leave --batch and --count out",
         });
       }
       return {
@@ -117,6 +134,8 @@ export function pictureSyntax(): { readonly command: Command; options(): Txt2img
         guidance: values["guidance"] as number | undefined,
         seed: (values["seed"] as bigint | undefined) ?? parseSeed(),
         batch,
+        count,
+        prompts: prompts === undefined ? undefined : { file: prompts, line },
         sampler: values["sampler"] as string | undefined,
         schedule: values["schedule"] as string | undefined,
         ...samplingValues(values),

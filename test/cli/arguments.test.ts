@@ -58,6 +58,7 @@ describe("arguments", () => {
       guidance: 7.5,
       seed: 18446744073709551615n,
       batch: 1,
+      count: 1,
       sampler: "euler_a",
       schedule: "karras",
       eta: 0.5,

@@ -1,0 +1,97 @@
+/**
+ * @file `--prompts FILE`: each line a prompt, or options as A1111's script "prompts from file" has them. Every line is checked before
+ * anything is loaded.
+ */
+import { UsageError } from "../engine/errors.ts";
+import { resolveSampling } from "../model/sampling/index.ts";
+import { planPrompts } from "../model/text/prompt-rules.ts";
+import { ClipTokenizer } from "../tokenizer/index.ts";
+import { asUsageError } from "./error-text.ts";
+import { optionName } from "./option-names.ts";
+import type { CommandLine, Invocation, PromptList } from "./options.ts";
+import { readTextFile, readWhole } from "./text-file.ts";
+import { belongsToTheRun, vary } from "./vary.ts";
+import { splitWords } from "./words.ts";
+
+const mostLines = 10_000;
+
+export type PictureInvocation = Extract<Invocation, { readonly command: "txt2img" | "img2img" | "inpaint" }>;
+
+/** The command of every line. @throws UsageError with file and line in front; FileSystemError those of `openFile` */
+export async function readPromptList({ file, line: base }: PromptList): Promise<PictureInvocation[]> {
+  const name = file === "-" ? "stdin" : file;
+  const text = file === "-" ? await readWhole(process.stdin) : await readTextFile(file, "prompts");
+  const lines = text.split(/\r\n|\n|\r/).map((line, index) => ({ line: line.trim(), number: index + 1 }));
+  const wanted = lines.filter(({ line }) => line !== "" && !line.startsWith("#"));
+  if (wanted.length === 0) {
+    throw new UsageError("NO_PROMPTS", `--prompts: ${name} holds no prompt`, {
+      hint: "write one a line; lines with # are left out",
+    });
+  }
+  if (wanted.length > mostLines) {
+    throw new UsageError("TOO_MANY_PROMPTS", `--prompts: ${name} holds ${wanted.length} lines, ${mostLines} are taken`, {
+      hint: "split the file",
+    });
+  }
+  const tokenizer = new ClipTokenizer();
+  return wanted.map(({ line, number }) => at(name, number, () => parseLine(line, base, tokenizer)));
+}
+
+function parseLine(line: string, base: CommandLine, tokenizer: ClipTokenizer): PictureInvocation {
+  const words = line.startsWith("-") ? optionWords(line) : [`--prompt=${line}`];
+  const invocation = vary(base, words) as PictureInvocation;
+  const { options } = invocation;
+  if (!words.some((word) => word.startsWith("--prompt=")) && options.prompt === "") {
+    throw new UsageError("MISSING_ARGUMENT", "the line has no --prompt, and the command neither", {
+      hint: 'add --prompt "a red fox"',
+    });
+  }
+  if (options.sampler !== undefined || options.schedule !== undefined) resolveSampling(options);
+  planPrompts(tokenizer, options, { calls: options.steps ?? 20 }, options);
+  return invocation;
+}
+
+/** `--prompt a red fox --cfg_scale 7` -> limn's words. @throws UsageError RUN_OPTION, UNCLOSED_QUOTE */
+function optionWords(line: string): string[] {
+  const words = splitWords(line);
+  const out: string[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!;
+    if (belongsToTheRun(word)) {
+      throw new UsageError("RUN_OPTION", `${word} is for the whole run, not for one line`, {
+        hint: "give it to the command itself",
+      });
+    }
+    const [, written, value] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
+    if (written === undefined) {
+      out.push(word);
+      continue;
+    }
+    const name = optionName(written);
+    if (name === "prompt" || name === "negative") {
+      // As A1111 does: all words up to the next option.
+      const texts = value === undefined ? [] : [value];
+      while (words[at + 1] !== undefined && !words[at + 1]!.startsWith("--")) texts.push(words[++at]!);
+      out.push(`--${name}=${texts.join(" ")}`);
+    } else if (name === "tiling" && /^(true|false|0|1)$/i.test(words[at + 1] ?? "")) {
+      if (/^(true|1)$/i.test(words[++at]!)) out.push("--tiling");
+    } else out.push(value === undefined ? `--${name}` : `--${name}=${value}`);
+  }
+  return out;
+}
+
+/** An error of this line says so. */
+function at<T>(file: string, line: number, parse: () => T): T {
+  try {
+    return parse();
+  } catch (thrown) {
+    const error = asUsageError(thrown);
+    // --help and --version are no errors, but have no meaning here either: they are refused before.
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(error.code, `${file}, line ${line}: ${error.message}`, {
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      context: { ...error.context, file, line },
+      cause: error,
+    });
+  }
+}
