@@ -1,7 +1,7 @@
 /** @file The hypernetworks that a picture asks for: those given to it, and those that its prompt's tags name. */
 import { UsageError } from "../../engine/errors.ts";
-import { hypernetTags, PromptError } from "../../tokenizer/prompt/index.ts";
-import type { PromptPlans } from "../text/prompt-rules.ts";
+import { hypernetTags } from "../../tokenizer/prompt/index.ts";
+import { asUsageErrors, type PromptPlans } from "../text/prompt-rules.ts";
 import type { HypernetworkFile } from "./hypernetwork.ts";
 
 /** A hypernetwork and how strongly it counts. */
@@ -25,24 +25,17 @@ export async function requestedHypernetworks(
   { prompt }: PromptPlans,
 ): Promise<HypernetworkUse[]> {
   const uses = [...hypernetworks];
-  for (const { name, strength } of tagsOf(prompt)) {
-    if (!findHypernetwork) {
-      throw new UsageError(
-        "HYPERNET_DIR_MISSING",
-        `the prompt asks for the hypernetwork ${JSON.stringify(name)}, but there is no folder to find it in`,
-        { hint: "name the folder with --hypernet-dir, or leave the tag out", context: { name } },
-      );
-    }
+  for (const { name, strength } of asUsageErrors(() => hypernetTags(prompt.tags))) {
+    if (!findHypernetwork) throw noHypernetworkFolder(name);
     uses.push({ hypernetwork: await findHypernetwork(name), strength, tag: name });
   }
   return uses;
 }
 
-function tagsOf({ tags }: PromptPlans["prompt"]) {
-  try {
-    return hypernetTags(tags);
-  } catch (error) {
-    if (!(error instanceof PromptError)) throw error;
-    throw new UsageError(error.code, error.message, { hint: error.hint });
-  }
+export function noHypernetworkFolder(name: string): UsageError {
+  return new UsageError(
+    "HYPERNET_DIR_MISSING",
+    `the prompt asks for the hypernetwork ${JSON.stringify(name)}, but there is no folder to find it in`,
+    { hint: "name the folder with --hypernet-dir, or leave the tag out", context: { name } },
+  );
 }

@@ -1,0 +1,40 @@
+/** @file The textual inversions of `--embedding-dir`: those that a picture's prompts name are opened, each once a session. */
+import { EmbeddingLibrary, type NamedEmbeddings } from "../model/addons/embedding-library.ts";
+import { listAddons } from "./addon-files.ts";
+import { openFile } from "./file-source.ts";
+import type { FileReference } from "./metadata/recipe.ts";
+
+export interface EmbeddingChoice {
+  readonly embeddingDirs: readonly string[];
+}
+
+const endings = [".pt", ".bin", ".safetensors"];
+
+export class EmbeddingShelf {
+  readonly #libraries = new Map<string, Promise<EmbeddingLibrary>>();
+
+  /** Those that may be named in one of the texts. Without a folder prompts can't name any. @throws FileSystemError FS_NOT_FOUND, FS_READ */
+  async namedIn(
+    { embeddingDirs }: EmbeddingChoice,
+    texts: readonly (string | undefined)[],
+  ): Promise<NamedEmbeddings | undefined> {
+    if (embeddingDirs.length === 0) return undefined;
+    const key = embeddingDirs.join("\0");
+    const library = this.#libraries.get(key) ?? open(embeddingDirs);
+    this.#libraries.set(key, library);
+    library.catch(() => this.#libraries.delete(key));
+    return (await library).namedIn(texts.filter((text) => text !== undefined));
+  }
+}
+
+/** Of one name in several folders, the first counts. */
+async function open(folders: readonly string[]): Promise<EmbeddingLibrary> {
+  const listed = (await Promise.all(folders.map((folder) => listAddons(folder, endings)))).flat();
+  const byName = new Map(listed.toReversed().map((file) => [file.name, file]));
+  return new EmbeddingLibrary([...byName.values()].map(({ name, path }) => ({ name, open: () => openFile(path) })));
+}
+
+/** Those that a picture made use of, as its metadata names them. */
+export function embeddingReferences(names: readonly string[], embeddings: NamedEmbeddings | undefined): FileReference[] {
+  return embeddings ? names.map((name) => ({ name, hash: embeddings.hash(name), hashed: "file" as const })) : [];
+}
