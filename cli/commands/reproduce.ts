@@ -1,7 +1,8 @@
 /** @file `limn reproduce`: a picture made again from its own metadata, and how far the two are apart. */
-import { AdapterError, UsageError } from "../../engine/errors.ts";
+import { AdapterError } from "../../engine/errors.ts";
 import { tiers } from "../../engine/tier.ts";
 import { printable } from "../../model/checkpoint/printable.ts";
+import type { Raster } from "../../model/image/index.ts";
 import { parseArguments } from "../arguments.ts";
 import { jsonValue } from "../error-text.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -10,7 +11,7 @@ import { readInit } from "../init.ts";
 import { readNoise } from "../latent-file.ts";
 import { type Comparison, describeComparison, isSame } from "../metadata/comparison.ts";
 import { difference } from "../metadata/difference.ts";
-import { findNeeded } from "../metadata/needed-files.ts";
+import { type FoundFile, findNeeded } from "../metadata/needed-files.ts";
 import type { PictureRecipe } from "../metadata/recipe.ts";
 import { toArguments } from "../metadata/to-arguments.ts";
 import type { CommandContext, GpuOptions, Invocation, ReproduceOptions } from "../options.ts";
@@ -30,30 +31,40 @@ export async function run(options: ReproduceOptions, context: CommandContext): P
   const place = output === undefined ? undefined : await prepareOutput(output, { overwrite });
   const { recipe } = await readRecipe(picture);
   const old = await readImage(picture, { background: [255, 255, 255], note });
-  const { found, arguments: fileArguments } = await findNeeded(recipe, { options, signal: context.signal, note });
-  const request = await requestOf(recipe, [...fileArguments, ...readerArguments(options)]);
-  const made = await make(request, recipe, options, context);
-  const { width, height } = made.image;
+  const needed = await findNeeded(recipe, { options, signal: context.signal, note });
+  try {
+    const request = await requestOf(recipe, [...needed.arguments, ...readerArguments(options)]);
+    const made = await make(request, recipe, options, context);
+    const kept = await place?.write(pictureFile(made));
+    const comparison = compare(recipe, needed.found, old, made, tolerance);
+    const lines = [
+      `${"picture".padEnd(11)} ${printable(picture, 4096)}`,
+      ...describeComparison(comparison),
+      ...(kept === undefined ? [] : [`${"kept as".padEnd(11)} ${kept}`]),
+    ];
+    await writeStdout(
+      json ? `${JSON.stringify(record(picture, comparison, request, kept), jsonValue)}\n` : `${lines.join("\n")}\n`,
+    );
+    if (!isSame(comparison)) process.exitCode = exitCodes.bug;
+  } finally {
+    await needed.close();
+  }
+}
+
+function compare(
+  recipe: PictureRecipe,
+  files: readonly FoundFile[],
+  old: Raster,
+  { image: { width, height, pixels }, machine }: SessionPicture,
+  tolerance: number,
+): Comparison {
   const sameSize = old.width === width && old.height === height;
-  const comparison: Comparison = {
-    recipe,
-    files: found,
+  return {
+    ...{ recipe, files, tolerance, machine },
     old: { width: old.width, height: old.height },
     new: { width, height },
-    difference: sameSize ? difference(old.data, withoutAlpha(made.image.pixels), tolerance) : undefined,
-    tolerance,
-    machine: made.machine,
+    difference: sameSize ? difference(old.data, withoutAlpha(pixels), tolerance) : undefined,
   };
-  const kept = await place?.write(pictureFile(made));
-  const lines = [
-    `${"picture".padEnd(11)} ${printable(picture, 4096)}`,
-    ...describeComparison(comparison),
-    ...(kept ? [`${"kept as".padEnd(11)} ${kept}`] : []),
-  ];
-  await writeStdout(
-    json ? `${JSON.stringify(record(picture, comparison, request, kept), jsonValue)}\n` : `${lines.join("\n")}\n`,
-  );
-  if (!isSame(comparison)) process.exitCode = exitCodes.bug;
 }
 
 /** The recipe goes through the command line's own checks. @throws UsageError those of the picture commands */
@@ -73,7 +84,7 @@ type PictureInvocation = Extract<Invocation, { readonly command: "txt2img" | "im
 function pictureInvocation(invocation: Invocation): PictureInvocation {
   const { command } = invocation;
   if (command === "txt2img" || command === "img2img" || command === "inpaint") return invocation;
-  throw new UsageError("NOT_A_PICTURE", `${command} makes no picture`);
+  throw new RangeError(`toArguments made the command ${command}`);
 }
 
 /** How files are read is the user's to say, not the picture's. */

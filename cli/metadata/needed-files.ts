@@ -2,9 +2,12 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { FileSystemError } from "../../engine/errors.ts";
+import { findLatentUpscaler } from "../../model/hires/index.ts";
+import { findPixelUpscaler } from "../../model/upscale/index.ts";
 import { embeddedModel } from "../embedded-model.ts";
 import type { ReproduceOptions } from "../options.ts";
 import { type Found, findFile, matches } from "./find-file.ts";
+import { findNetworks } from "./needed-networks.ts";
 import type { FileReference, PictureRecipe } from "./recipe.ts";
 
 const mostBytes = 1 << 29;
@@ -19,6 +22,8 @@ export interface NeededFiles {
   readonly found: readonly FoundFile[];
   /** The options that name them. */
   readonly arguments: readonly string[];
+  /** Removes what was made for them. */
+  close(): Promise<void>;
 }
 
 interface Search {
@@ -50,7 +55,13 @@ export async function findNeeded(recipe: PictureRecipe, search: Search): Promise
   if (recipe.command !== "txt2img") add("picture to start from", "--init", await picture("init", recipe, beside, search));
   if (recipe.command === "inpaint") add("mask", "--mask", await picture("mask", recipe, beside, search));
   if (recipe.noise !== undefined) add("noise", "--noise", await placed("noise", recipe.noise, beside, search));
-  return { found, arguments: words };
+  const upscaler = upscalerOf(recipe);
+  if (upscaler !== undefined) {
+    const option = "--model-dir";
+    add("upscaler", "--hires-upscaler", await findFile(upscaler, { ...models, kind: "upscaler", files: beside, option }));
+  }
+  const networks = await findNetworks(recipe, beside, search);
+  return { found: [...found, ...networks.found], arguments: [...words, ...networks.arguments], close: networks.close };
 }
 
 /** A file that the user names is taken; whether it is the picture's is only said. */
@@ -65,6 +76,22 @@ async function picture(name: "init" | "mask", recipe: PictureRecipe, beside: rea
   const kind = name === "init" ? "picture to start from" : "mask";
   if (wanted === undefined) throw unnamed(recipe, kind, `--${name} FILE`);
   return placed(kind, wanted, beside, search, `--${name}`);
+}
+
+/** A1111's names of Real-ESRGAN's networks (modules/realesrgan_model.py), and their files'. */
+const upscalerFiles: Readonly<Record<string, string>> = {
+  "R-ESRGAN 4x+": "RealESRGAN_x4plus.pth",
+  "R-ESRGAN 4x+ Anime6B": "RealESRGAN_x4plus_anime_6B.pth",
+  "R-ESRGAN 2x+": "RealESRGAN_x2plus.pth",
+  "R-ESRGAN General 4xV3": "realesr-general-x4v3.pth",
+  "R-ESRGAN AnimeVideo": "realesr-animevideov3.pth",
+};
+
+/** The network of the second pass, unless it is an upscaler that needs no file. */
+function upscalerOf({ settings: { hiresUpscaler: name }, upscaler }: PictureRecipe): FileReference | undefined {
+  if (upscaler !== undefined || name === undefined) return upscaler;
+  if (findLatentUpscaler(name) || findPixelUpscaler(name)) return undefined;
+  return { name: Object.hasOwn(upscalerFiles, name) ? upscalerFiles[name] : name };
 }
 
 /**

@@ -1,0 +1,109 @@
+/** @file LoRAs, embeddings and hypernetworks that a picture was made with, found by their hashes and put where a prompt's names find them. */
+import { removeTags } from "../../tokenizer/prompt/index.ts";
+import type { ReproduceOptions } from "../options.ts";
+import { stem } from "./a1111-text.ts";
+import { type Found, findFile } from "./find-file.ts";
+import { type NamedFile, type NamedFolder, namedFolder } from "./named-folder.ts";
+import type { FoundFile, NeededFiles } from "./needed-files.ts";
+import type { LoraReference, PictureRecipe } from "./recipe.ts";
+
+interface Search {
+  readonly options: ReproduceOptions;
+  readonly signal: AbortSignal;
+  readonly note: (text: string) => void;
+}
+
+/** What a kind of network is called, where it is looked for, and which options take it. */
+interface Kind {
+  readonly kind: string;
+  readonly folders: readonly string[];
+  readonly option: string;
+  /** Takes a file and its strengths; undefined where only a prompt can name one. */
+  readonly fileOption?: string;
+  readonly folderOption: string;
+}
+
+/** @throws FileSystemError REPRODUCE_FILE, REPRODUCE_NAME, REPRODUCE_FOLDER */
+export async function findNetworks(recipe: PictureRecipe, beside: readonly string[], search: Search): Promise<NeededFiles> {
+  const { modelDirs, loraDirs, embeddingDirs } = search.options;
+  const lora = {
+    kind: "LoRA",
+    folders: [...loraDirs, ...modelDirs],
+    option: "--lora-dir",
+    fileOption: "--lora",
+    folderOption: "--lora-dir",
+  };
+  const embedding = {
+    kind: "embedding",
+    folders: [...embeddingDirs, ...modelDirs],
+    option: "--embedding-dir",
+    folderOption: "--embedding-dir",
+  };
+  const made: NamedFolder[] = [];
+  const close = async () => {
+    for (const folder of made) await folder.remove();
+  };
+  const found: FoundFile[] = [];
+  const words: string[] = [];
+  try {
+    for (const [kind, references] of [
+      [lora, loraReferences(recipe)],
+      [embedding, recipe.embeddings],
+    ] as const) {
+      const files = await findAll(kind, references, beside, search);
+      found.push(...files.map(({ file }) => ({ kind: kind.kind, ...file })));
+      words.push(...files.flatMap(({ file, reference }) => fileArgument(kind, file, reference)));
+      const named = files.filter(({ file, reference }) => fileArgument(kind, file, reference).length === 0).map(byName);
+      if (named.length === 0) continue;
+      const folder = await namedFolder(named);
+      made.push(folder);
+      words.push(`${kind.folderOption}=${folder.path}`);
+    }
+    return { found, arguments: words, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface FoundNetwork {
+  readonly file: Found;
+  readonly reference: LoraReference;
+}
+
+async function findAll(
+  { kind, folders, option }: Kind,
+  references: readonly LoraReference[],
+  beside: readonly string[],
+  { signal, note }: Search,
+): Promise<FoundNetwork[]> {
+  const found: FoundNetwork[] = [];
+  for (const reference of references) {
+    found.push({ reference, file: await findFile(reference, { kind, folders, files: beside, option, signal, note }) });
+  }
+  return found;
+}
+
+/** `--lora FILE:te:unet` for one that stands in no prompt. */
+function fileArgument({ fileOption }: Kind, { path }: Found, { textEncoder, unet = textEncoder }: LoraReference): string[] {
+  return fileOption === undefined || textEncoder === undefined ? [] : [`${fileOption}=${path}:${textEncoder}:${unet}`];
+}
+
+function byName({ file, reference }: FoundNetwork): NamedFile {
+  return { name: reference.name ?? stem(file.path), path: file.path };
+}
+
+/** Those of the metadata, and those of the prompt's tags that it gives no hash for. */
+function loraReferences({ prompt, settings, loras }: PictureRecipe): readonly LoraReference[] {
+  // Their prompts have no tags.
+  if (settings.compat === "diffusers" || settings.compat === "compvis") return loras;
+  const plain = (name: string) => name.replaceAll(/[:,]/g, "");
+  const tagged = removeTags(prompt).tags.filter(({ kind }) => kind === "lora" || kind === "lyco");
+  const names = [...new Set(tagged.map((tag) => tag.arguments[0] ?? ""))];
+  const known = new Map(
+    loras.filter(({ textEncoder }) => textEncoder === undefined).map((lora) => [plain(lora.name ?? ""), lora]),
+  );
+  // A1111 leaves separators out of the name beside the hash.
+  const ofTags = names.map((name) => ({ ...known.get(plain(name)), name }));
+  return [...loras.filter(({ textEncoder }) => textEncoder !== undefined), ...ofTags];
+}
