@@ -1,4 +1,4 @@
-/** @file `npm run bench -- kernels|step|image|roofline ...`: how fast limn is on this machine, with the numbers to compare. */
+/** @file `npm run bench -- kernels|step|image|load|roofline ...`: how fast limn is on this machine, with the numbers to compare. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { Command, Option } from "commander";
@@ -7,6 +7,7 @@ import { compareRuns } from "./compare.ts";
 import { adapterName, benchDevice } from "./gpu.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels, benchPeerShapes } from "./kernels.ts";
+import { benchLoad } from "./load.ts";
 import { drawRoofline, type KeptKernels } from "./roofline.ts";
 import { type BenchFamily, families, familyCases, familySize, peerCases, type ShapeSet } from "./shapes.ts";
 import { benchStep } from "./step.ts";
@@ -85,6 +86,19 @@ command("image", "a picture of the embedded checkpoint, cold and warm, by stage"
     const report = await benchImage(device, Number(options.runs), options.model);
     const header = { adapter: adapterName(device), tier: device.tier, precision: device.storage };
     if (!options.json) console.log({ ...header, ...report });
+    finish({ ...header, ...report }, options);
+  });
+
+command("load", "a checkpoint's weights to the GPU, beside reading the file and copying it")
+  .requiredOption("-m, --model <file>", "the checkpoint")
+  .option("--runs <count>", "loads, each behind a copy; the quickest of each count", "3")
+  .action(async (options: Common & { model: string; runs: string }) => {
+    const device = await benchDevice(options);
+    const log = options.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
+    const header = { adapter: adapterName(device), tier: device.tier, precision: device.storage };
+    log(Object.values(header).join(", "));
+    const report = await benchLoad(device, options.model, Number(options.runs), log);
+    if (!options.json) console.log(report);
     finish({ ...header, ...report }, options);
   });
 

@@ -35,11 +35,13 @@ export function roundUp4(count: number): number {
 /** File [out, in] -> device [in, width]. */
 export function linearLayout(outputs: number, inputs: number): Layout {
   const width = roundUp4(outputs);
+  const rows = new Int32Array(inputs);
+  for (let j = 0; j < inputs; j++) rows[j] = j;
   return {
     inner: inputs,
     taps: 1,
     inputs,
-    rows: Int32Array.from({ length: inputs }, (_, j) => j),
+    rows,
     width,
     size: inputs * width,
     padded: width !== outputs,
