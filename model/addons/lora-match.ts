@@ -47,10 +47,10 @@ export function matchLora(lora: LoraFile, { config, checkpoint }: LoraModel): Ma
   const misfits: string[] = [];
   for (const adapter of lora.adapters) {
     const place = places.get(adapter.module);
-    const found = place && changesOf(adapter, place, weights, misfits);
-    if (found && found.length > 0) changes.push(...found);
-    else if (!found || !misfits.some((misfit) => misfit.startsWith(`${printable(adapter.module)}: `)))
-      unmatched.push(adapter.module);
+    const found = place ? changesOf(adapter, place, weights) : [];
+    if (typeof found === "string") misfits.push(found);
+    else if (found.length === 0) unmatched.push(adapter.module);
+    else changes.push(...found);
   }
   const matched = total - unmatched.length;
   if (matched === 0) throw noMatch(lora, config.family);
@@ -59,9 +59,10 @@ export function matchLora(lora: LoraFile, { config, checkpoint }: LoraModel): Ma
   return { changes, matched, total, warnings };
 }
 
-/** The changes that an adapter makes at a place of the model; says in `misfits` if it can't be for this one. */
-function changesOf(adapter: Adapter, place: Place, weights: ReadonlyMap<string, Found>, misfits: string[]): Change[] {
+/** The changes that an adapter makes at a place of the model, none if the model has no such weight; or why it can't be for this one. */
+function changesOf(adapter: Adapter, place: Place, weights: ReadonlyMap<string, Found>): Change[] | string {
   const changes: Change[] = [];
+  const { component } = place;
   const parts = shapesOf(adapter);
   const weight = weights.get(place.weight);
   const form = deltaForms.find((one) => one.has(parts));
@@ -72,17 +73,16 @@ function changesOf(adapter: Adapter, place: Place, weights: ReadonlyMap<string, 
     const fits = form
       ? size && suits(adapter, size, window)
       : [window.outputs, window.inner / window.taps].includes(count(gain!.shape));
-    if (fits) changes.push({ adapter, component: place.component, target: weight.target, window, form, size, isBias: false });
-    else misfits.push(describeMisfit(adapter, form, size, window));
+    if (!fits) return describeMisfit(adapter, form, size, window);
+    changes.push({ adapter, component, target: weight.target, window, form, size, isBias: false });
   }
   const bias = weights.get(place.bias);
-  const biasShape = (adapter.parts.get("diff_b") ?? adapter.parts.get("b_norm"))?.shape;
-  if (bias && biasShape) {
+  const shift = adapter.parts.get("diff_b") ?? adapter.parts.get("b_norm");
+  if (bias && shift) {
     const window = windowOf(bias, place.third);
-    const size = { outputs: count(biasShape), inner: 1, rank: undefined };
-    if (size.outputs === window.outputs) {
-      changes.push({ adapter, component: place.component, target: bias.target, window, form: undefined, size, isBias: true });
-    } else misfits.push(describeMisfit(adapter, undefined, size, window));
+    const size = { outputs: count(shift.shape), inner: 1, rank: undefined };
+    if (size.outputs !== window.outputs) return describeMisfit(adapter, undefined, size, window);
+    changes.push({ adapter, component, target: bias.target, window, form: undefined, size, isBias: true });
   }
   return changes;
 }
