@@ -8,6 +8,7 @@ import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax
 import { planSyntax } from "./syntax/plan.ts";
 import type { Syntax } from "./syntax/shared.ts";
 import { txt2imgSyntax } from "./syntax/txt2img.ts";
+import { upscaleSyntax } from "./syntax/upscale.ts";
 
 /** Thrown for --help and --version: text for stdout, and no error. */
 export class TextWanted extends Error {}
@@ -21,6 +22,7 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
   txt2img: txt2imgSyntax,
   img2img: img2imgSyntax,
   inpaint: inpaintSyntax,
+  upscale: upscaleSyntax,
   inspect: inspectSyntax,
   tokenize: tokenizeSyntax,
   prompt: promptSyntax,

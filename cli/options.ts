@@ -3,9 +3,13 @@ import type { Precision, Tier } from "../engine/tier.ts";
 import type { ResizeMode } from "../model/image/index.ts";
 import type { MaskedContent } from "../model/inpaint.ts";
 import type { StepRule } from "../model/sampling/strength.ts";
+import type { EmbeddingChoice } from "./embeddings.ts";
+import type { HiresChoice } from "./hires.ts";
+import type { HypernetChoice } from "./hypernetworks.ts";
 import type { Color } from "./image/read-image.ts";
 import type { LoraChoice } from "./loras.ts";
 import type { PictureSettings } from "./picture-settings.ts";
+import type { PreviewOptions } from "./preview/preview-options.ts";
 
 export interface CommonOptions {
   /** One JSON object on stdout, errors as JSON on stderr. */
@@ -38,7 +42,7 @@ export interface CommandLine {
   readonly words: readonly string[];
 }
 
-export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettings, LoraChoice {
+export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettings, LoraChoice, EmbeddingChoice, HypernetChoice {
   readonly prompt: string;
   readonly negative: string;
   /** Path of the checkpoint; without it the embedded one. */
@@ -52,6 +56,9 @@ export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettin
   readonly count: number;
   /** A list of prompts in the place of one. */
   readonly prompts?: PromptList | undefined;
+  /** A second pass over the enlarged picture. */
+  readonly hires?: HiresChoice | undefined;
+  readonly preview: PreviewOptions;
   readonly prediction: "auto" | "eps" | "v";
   readonly vae?: string | undefined;
   readonly overwrite: boolean;
@@ -84,6 +91,24 @@ export interface InpaintOptions extends Img2imgOptions {
   readonly onlyMasked: boolean;
   /** Pixels. */
   readonly padding: number;
+}
+
+export interface UpscaleOptions extends CommonOptions, GpuOptions {
+  /** Path. */
+  readonly picture: string;
+  /** Path of a network; without it the picture is resampled. */
+  readonly model?: string | undefined;
+  readonly upscaler: "nearest" | "bicubic" | "lanczos";
+  /** Default: the network's own, or 2. */
+  readonly scale?: number | undefined;
+  /** Pixels. */
+  readonly tile: number;
+  readonly tileOverlap: number;
+  /** Behind transparent parts. */
+  readonly background: Color;
+  /** Path; without it a name made of the picture's. */
+  readonly output?: string | undefined;
+  readonly overwrite: boolean;
 }
 
 export interface InspectOptions extends CommonOptions {
@@ -168,6 +193,7 @@ export type Invocation =
   | { readonly command: "txt2img"; readonly options: Txt2imgOptions }
   | { readonly command: "img2img"; readonly options: Img2imgOptions }
   | { readonly command: "inpaint"; readonly options: InpaintOptions }
+  | { readonly command: "upscale"; readonly options: UpscaleOptions }
   | { readonly command: "inspect"; readonly options: InspectOptions }
   | { readonly command: "tokenize"; readonly options: TokenizeOptions }
   | { readonly command: "prompt"; readonly options: PromptOptions }

@@ -4,14 +4,18 @@
  */
 import { totalmem } from "node:os";
 import { DeviceError, OutOfMemoryError } from "../engine/errors.ts";
+import type { NamedEmbeddings } from "../model/addons/embedding-library.ts";
 import type { Variant } from "../model/checkpoint/config.ts";
 import { settingsOf } from "../model/generation.ts";
+import type { HiresOptions } from "../model/hires/index.ts";
 import { type GeneratedImage, type InitOptions, StableDiffusion } from "../model/index.ts";
 import type { BatchPlace } from "../model/picture-noise.ts";
 import { planModel } from "../model/plan.ts";
 import { namesSomethingKnown } from "../model/prompt.ts";
 import { type OpenDevice, openDevice } from "./device.ts";
+import { EmbeddingShelf, embeddingReferences } from "./embeddings.ts";
 import { UpscalerLibrary } from "./hires.ts";
+import { HypernetworkLibrary } from "./hypernetworks.ts";
 import { type NoiseFile, noiseFor } from "./latent-file.ts";
 import { LoraLibrary } from "./loras.ts";
 import { type UsedFiles, usedFiles } from "./metadata/record.ts";
@@ -54,6 +58,8 @@ export class Session {
   #files: ModelFiles | undefined;
   #diffusion: StableDiffusion | undefined;
   readonly #loras = new LoraLibrary();
+  readonly #embeddings = new EmbeddingShelf();
+  readonly #hypernetworks = new HypernetworkLibrary();
   readonly #upscalers = new UpscalerLibrary();
   readonly #seconds: Seconds = { load: 0, text: 0, denoise: 0, decode: 0, total: 0 };
   #steps = 0;
@@ -76,16 +82,24 @@ export class Session {
   async make(request: PictureRequest, signal = this.#signal): Promise<SessionPicture> {
     const { options } = request;
     await this.#loras.expectKnown(options);
+    await this.#hypernetworks.expectKnown(options);
+    const embeddings = await this.#embeddingsFor(options);
+    await this.#upscalers.expectFile(options.hires);
+    const preview = await Preview.open(options.preview, this.progress);
     const { model, vae } = await this.openFiles(options);
     return this.onDevice(async (opened) => {
       const diffusion = await this.#load(request, opened, signal);
       const files = usedFiles(options, { model: model.name, vae: vae?.name }, this.#signal);
-      const image = await this.#generate(request, diffusion, signal);
+      const image = await this.#generate(request, diffusion, preview, signal);
       opened.device.check();
       const { tier, storage } = opened.device;
       const machine = { adapter: opened.adapter, tier, precision: storage };
-      const loras = await this.#loras.references(image.loras, this.#signal);
-      return { request, image, files: { ...(await files), loras }, variant: diffusion.config.variant, machine };
+      const networks = {
+        loras: await this.#loras.references(image.loras, this.#signal),
+        hypernetworks: await this.#hypernetworks.references(image.hypernetworks, this.#signal),
+        embeddings: embeddingReferences(image.embeddings, embeddings),
+      };
+      return { request, image, files: { ...(await files), ...networks }, variant: diffusion.config.variant, machine };
     }, signal);
   }
 
@@ -139,6 +153,7 @@ export class Session {
     this.#closeDevice();
     await this.#files?.close();
     await this.#loras.close();
+    await this.#hypernetworks.close();
     this.#files = undefined;
   }
 
@@ -157,6 +172,7 @@ export class Session {
   }
 
   #unload(): void {
+    this.#upscalers.free();
     this.#count();
     this.#diffusion?.free();
     this.#diffusion = undefined;
@@ -184,7 +200,7 @@ export class Session {
       strict,
       allowNonfinite,
       prediction: prediction === "auto" ? undefined : prediction,
-      picture: { ...pictureSettings(options), prompt: options.prompt, init },
+      picture: { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) },
     });
     this.#diffusion = diffusion;
     this.#seconds.load += (performance.now() - start) / 1000;
@@ -214,6 +230,7 @@ export class Session {
   async #generate(
     { options, init, noise, batch = { index: 0, size: 1 } }: PictureRequest,
     diffusion: StableDiffusion,
+    preview: Preview | undefined,
     signal: AbortSignal,
   ): Promise<GeneratedImage> {
     const { progress } = this;
@@ -227,9 +244,14 @@ export class Session {
       signal,
       noise: noise && noiseFor(noise, size.width, size.height),
       init,
+      hires: await this.#hires(options, diffusion, signal),
+      previews: preview !== undefined,
+      embeddings: await this.#embeddingsFor(options),
       ...(await this.#loras.request(options)),
+      ...(await this.#hypernetworks.request(options)),
     });
     progress.stage("denoise");
+    preview?.begin();
     for (;;) {
       const next = await generation.next();
       if (next.done) {
@@ -239,9 +261,26 @@ export class Session {
         return next.value;
       }
       this.#steps++;
+      await preview?.show(next.value);
       progress.step(next.value.step, next.value.steps);
       if (next.value.step === next.value.steps) progress.stage("decode");
     }
+  }
+
+  /** The textual inversions that the prompts may name; opened once. */
+  #embeddingsFor(options: Txt2imgOptions): Promise<NamedEmbeddings | undefined> {
+    const { prompt, negative, hires } = options;
+    return this.#embeddings.namedIn(options, [prompt, negative, hires?.prompt, hires?.negative]);
+  }
+
+  #hires({ hires }: Txt2imgOptions, { device }: StableDiffusion, signal: AbortSignal): Promise<HiresOptions> | undefined {
+    const { progress } = this;
+    const onTile = (done: number, total: number) => {
+      if (done === 1) progress.stage("upscale");
+      progress.step(done, total);
+      if (done === total) progress.stage("denoise");
+    };
+    return hires && this.#upscalers.request(hires, device, { onTile, signal });
   }
 
   /** A small model does not know most words. */

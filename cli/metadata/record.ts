@@ -18,7 +18,7 @@ type Options = Txt2imgOptions | Img2imgOptions | InpaintOptions;
 
 /** The files behind a run, each with its hash. */
 export type UsedFiles = Pick<PictureRecipe, "model" | "vae" | "init" | "mask" | "noise" | "upscaler"> &
-  Partial<Pick<PictureRecipe, "loras">>;
+  Partial<Pick<PictureRecipe, "loras" | "embeddings" | "hypernetworks">>;
 
 /** Hashes are read from disk; a run starts this early and waits for it late. */
 export async function usedFiles(

@@ -4,7 +4,10 @@ import { UsageError } from "../../engine/errors.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
 import type { CommandLine, Txt2imgOptions } from "../options.ts";
+import { addHiresOptions, hiresValues } from "./hires.ts";
 import { addLoraOptions, loraValues } from "./loras.ts";
+import { addNetworkOptions, networkValues } from "./networks.ts";
+import { addPreviewOptions, previewValues } from "./preview.ts";
 import { addNoiseOptions, addPromptOptions, addSamplerOptions, addSizeOptions, samplingValues } from "./sampling.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
@@ -77,18 +80,24 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
     .option("--strict", "refuse a checkpoint with tensors that are not used")
     .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity")
     .addOption(maxHeader())
+    .option("--tiling", "let the edges continue each other, so that copies side by side have no seam")
     .option("--noise <file>", "start from this noise: a safetensors with one tensor [1,4,H/8,W/8]")
     .option("--save-latent <file>", "write the final latent as safetensors");
   command.optionsGroup("Add-ons:");
   addLoraOptions(command);
+  addNetworkOptions(command);
   command.optionsGroup("Prompt rules:");
   addPromptOptions(command);
   command.optionsGroup("Sampling:");
   addSamplerOptions(command);
   command.optionsGroup("Noise:");
   addNoiseOptions(command);
+  command.optionsGroup("Second pass (hires fix):");
+  addHiresOptions(command);
   command.optionsGroup("SDXL:");
   addSizeOptions(command);
+  command.optionsGroup("Previews:");
+  addPreviewOptions(command);
   command.optionsGroup("Machine:");
   addGpuOptions(command);
   command.optionsGroup("Output:");
@@ -140,6 +149,10 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
         schedule: values["schedule"] as string | undefined,
         ...samplingValues(values),
         ...loraValues(values),
+        ...networkValues(values),
+        tiling: values["tiling"] === true || undefined,
+        hires: hiresValues(values),
+        preview: previewValues(values),
         prediction: values["prediction"] as "auto" | "eps" | "v",
         vae: values["vae"] as string | undefined,
         overwrite: values["overwrite"] === true,
@@ -166,6 +179,7 @@ const otherCommands = `
 Other commands (limn COMMAND --help):
   img2img PROMPT   make a picture from a picture (--init FILE)
   inpaint PROMPT   paint a part of a picture anew (--init FILE --mask FILE)
+  upscale PICTURE  make a picture larger (-m ESRGAN)
   info PICTURE     show what made a picture, and how
   reproduce PICTURE  make it again, and compare
   inspect FILE     show what a checkpoint holds
