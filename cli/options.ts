@@ -168,6 +168,7 @@ export interface ReproduceOptions extends CommonOptions, GpuOptions {
   readonly modelDirs: readonly string[];
   readonly loraDirs: readonly string[];
   readonly embeddingDirs: readonly string[];
+  readonly hypernetDirs: readonly string[];
   /** Files in the place of those that would be looked for. */
   readonly model?: string | undefined;
   readonly vae?: string | undefined;

@@ -121,7 +121,9 @@ function values(settings: Settings, names: Partial<Record<SettingName, string>>)
 export function describeFile({ name, path, hash, hashed, textEncoder, unet }: FileReference & Partial<LoraReference>): string {
   const of = { file: "SHA-256", weights: "SHA-256 of the weights", part: "old hash" }[hashed ?? "file"];
   const strength =
-    unet === undefined ? undefined : textEncoder === unet ? `strength ${unet}` : `strength ${textEncoder}, U-Net ${unet}`;
+    textEncoder === undefined
+      ? undefined
+      : `strength ${textEncoder}${(unet ?? textEncoder) === textEncoder ? "" : `, U-Net ${unet}`}`;
   return [path ?? name, strength, hash === undefined ? undefined : `${of} ${hash}`]
     .filter((part) => part !== undefined)
     .join(", ");

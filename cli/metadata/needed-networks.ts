@@ -18,26 +18,34 @@ interface Kind {
   readonly kind: string;
   readonly folders: readonly string[];
   readonly option: string;
-  /** Takes a file and its strengths; undefined where only a prompt can name one. */
-  readonly fileOption?: string;
+  /** The option and its value for a file with strengths; undefined where only a prompt can name one. */
+  readonly fileArgument?: (path: string, strengths: { readonly textEncoder: number; readonly unet: number }) => string;
+  /** Takes a folder; prompts name what is in it. */
   readonly folderOption: string;
 }
 
 /** @throws FileSystemError REPRODUCE_FILE, REPRODUCE_NAME, REPRODUCE_FOLDER */
 export async function findNetworks(recipe: PictureRecipe, beside: readonly string[], search: Search): Promise<NeededFiles> {
-  const { modelDirs, loraDirs, embeddingDirs } = search.options;
-  const lora = {
+  const { modelDirs, loraDirs, embeddingDirs, hypernetDirs } = search.options;
+  const lora: Kind = {
     kind: "LoRA",
     folders: [...loraDirs, ...modelDirs],
     option: "--lora-dir",
-    fileOption: "--lora",
+    fileArgument: (path, { textEncoder, unet }) => `--lora=${path}:${textEncoder}:${unet}`,
     folderOption: "--lora-dir",
   };
-  const embedding = {
+  const embedding: Kind = {
     kind: "embedding",
     folders: [...embeddingDirs, ...modelDirs],
     option: "--embedding-dir",
     folderOption: "--embedding-dir",
+  };
+  const hypernetwork: Kind = {
+    kind: "hypernet",
+    folders: [...hypernetDirs, ...modelDirs],
+    option: "--hypernet-dir",
+    fileArgument: (path, { unet }) => `--hypernet=${path}:${unet}`,
+    folderOption: "--hypernet-dir",
   };
   const made: NamedFolder[] = [];
   const close = async () => {
@@ -46,11 +54,12 @@ export async function findNetworks(recipe: PictureRecipe, beside: readonly strin
   const found: FoundFile[] = [];
   const words: string[] = [];
   try {
-    for (const [kind, references] of [
-      [lora, loraReferences(recipe)],
+    for (const [kind, wanted] of [
+      [lora, references(recipe, recipe.loras, ["lora", "lyco"])],
+      [hypernetwork, references(recipe, recipe.hypernetworks, ["hypernet"])],
       [embedding, recipe.embeddings],
     ] as const) {
-      const files = await findAll(kind, references, beside, search);
+      const files = await findAll(kind, wanted, beside, search);
       found.push(...files.map(({ file }) => ({ kind: kind.kind, ...file })));
       words.push(...files.flatMap(({ file, reference }) => fileArgument(kind, file, reference)));
       const named = files.filter(({ file, reference }) => fileArgument(kind, file, reference).length === 0).map(byName);
@@ -84,26 +93,34 @@ async function findAll(
   return found;
 }
 
-/** `--lora FILE:te:unet` for one that stands in no prompt. */
-function fileArgument({ fileOption }: Kind, { path }: Found, { textEncoder, unet = textEncoder }: LoraReference): string[] {
-  return fileOption === undefined || textEncoder === undefined ? [] : [`${fileOption}=${path}:${textEncoder}:${unet}`];
+/** For one that stands in no prompt. */
+function fileArgument(kind: Kind, { path }: Found, { textEncoder, unet = textEncoder }: LoraReference): string[] {
+  if (kind.fileArgument === undefined || textEncoder === undefined || unet === undefined) return [];
+  return [kind.fileArgument(path, { textEncoder, unet })];
 }
 
 function byName({ file, reference }: FoundNetwork): NamedFile {
   return { name: reference.name ?? stem(file.path), path: file.path };
 }
 
-/** Those of the metadata, and those of the prompt's tags that it gives no hash for. */
-function loraReferences({ prompt, settings, loras }: PictureRecipe): readonly LoraReference[] {
+/** Networks of the metadata, and those of the prompt's tags that it gives no hash for. */
+function references(
+  { prompt, settings }: PictureRecipe,
+  listed: readonly LoraReference[],
+  kinds: readonly string[],
+): readonly LoraReference[] {
   // Their prompts have no tags.
-  if (settings.compat === "diffusers" || settings.compat === "compvis") return loras;
+  if (settings.compat === "diffusers" || settings.compat === "compvis") return listed;
   const plain = (name: string) => name.replaceAll(/[:,]/g, "");
-  const tagged = removeTags(prompt).tags.filter(({ kind }) => kind === "lora" || kind === "lyco");
+  const tagged = removeTags(prompt).tags.filter(({ kind }) => kinds.includes(kind));
   const names = [...new Set(tagged.map((tag) => tag.arguments[0] ?? ""))];
-  const known = new Map(
-    loras.filter(({ textEncoder }) => textEncoder === undefined).map((lora) => [plain(lora.name ?? ""), lora]),
-  );
+  const known = new Map(listed.filter(isTagged).map((reference) => [plain(reference.name ?? ""), reference]));
   // A1111 leaves separators out of the name beside the hash.
   const ofTags = names.map((name) => ({ ...known.get(plain(name)), name }));
-  return [...loras.filter(({ textEncoder }) => textEncoder !== undefined), ...ofTags];
+  return [...listed.filter((reference) => !isTagged(reference)), ...ofTags];
+}
+
+/** A prompt's tag says the strength of this one. */
+function isTagged({ textEncoder }: LoraReference): boolean {
+  return textEncoder === undefined;
 }

@@ -28,6 +28,7 @@ export function reproduceSyntax(): Syntax {
     .option("--model-dir <folder>", "look for models here too; may be given several times", folder)
     .option("--lora-dir <folder>", "look for LoRAs here", folder)
     .option("--embedding-dir <folder>", "look for textual inversion embeddings here", folder)
+    .option("--hypernet-dir <folder>", "look for hypernetworks here", folder)
     .option("-m, --model <file>", "take this checkpoint, whatever its hash")
     .option("--vae <file>", "take this VAE, whatever its hash")
     .option("--init <file>", "the picture that it was made from, whatever its hash")
@@ -59,6 +60,7 @@ export function reproduceSyntax(): Syntax {
           modelDirs: folders("modelDir"),
           loraDirs: folders("loraDir"),
           embeddingDirs: folders("embeddingDir"),
+          hypernetDirs: folders("hypernetDir"),
           model: text("model"),
           vae: text("vae"),
           init: text("init"),
