@@ -121,7 +121,7 @@ export interface TokenizeOptions extends CommonOptions {
   readonly file?: string | undefined;
 }
 
-export interface PromptOptions extends CommonOptions {
+export interface PromptOptions extends CommonOptions, EmbeddingChoice {
   readonly text?: string | undefined;
   /** Path of a JSON array of prompts. */
   readonly file?: string | undefined;

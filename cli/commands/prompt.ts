@@ -1,22 +1,32 @@
 /** @file `limn prompt`: what a prompt means, with --explain token by token; or rows of results for every prompt in a JSON file. */
 import { UsageError } from "../../engine/errors.ts";
 import { ClipTokenizer, PromptTooLongError } from "../../tokenizer/index.ts";
-import { type Chunk, PromptError, type PromptPlan, parseAttention, planPrompt, promptRow } from "../../tokenizer/prompt/index.ts";
+import {
+  type Chunk,
+  embeddingLookup,
+  PromptError,
+  type PromptPlan,
+  parseAttention,
+  planPrompt,
+  promptRow,
+} from "../../tokenizer/prompt/index.ts";
+import { EmbeddingShelf } from "../embeddings.ts";
 import { oneLine } from "../error-text.ts";
 import type { PromptOptions } from "../options.ts";
 import { writeStdout } from "../stdout.ts";
 import { readStrings } from "./tokenize.ts";
 
 /** @throws UsageError INVALID_FILE, PROMPT_TOO_LONG, INVALID_PROMPT_TAG, INVALID_PROMPT_WEIGHT; FileSystemError those of `openFile` */
-export async function run({ text, file, steps, explain, json }: PromptOptions): Promise<void> {
+export async function run({ text, file, steps, explain, json, embeddingDirs }: PromptOptions): Promise<void> {
   if (file !== undefined) {
     const rows = (await readStrings(file)).map((prompt) => usage(() => promptRow(prompt)));
     return writeStdout(json ? `${JSON.stringify(rows)}\n` : rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   }
   const prompt = text ?? "";
   const tokenizer = new ClipTokenizer();
+  const named = await new EmbeddingShelf().namedIn({ embeddingDirs }, [prompt]);
   const report = usage(() => {
-    const plan = planPrompt(tokenizer, prompt, steps);
+    const plan = planPrompt(tokenizer, prompt, steps, { embeddings: named && embeddingLookup(tokenizer, named.names) });
     return json
       ? `${JSON.stringify(record(plan, tokenizer, { prompt, steps, explain }))}\n`
       : lines(plan, tokenizer, { steps, explain });
@@ -91,8 +101,12 @@ function lines(
 function chunkLines(text: string, chunks: readonly Chunk[], tokenizer: ClipTokenizer): string[] {
   return chunks.flatMap((chunk, index) => [
     `chunk ${index + 1} of ${chunks.length} of ${quoted(text)}: ${chunk.tokens} of 75 tokens`,
-    ...tokensOf(chunk, tokenizer).map((token) => {
-      return `  ${String(token.id).padStart(5)}  ${shown(token.weight).padEnd(8)}  ${quoted(token.text)}`;
+    ...tokensOf(chunk, tokenizer).map(({ id, weight, text }, at) => {
+      const placed = chunk.embeddings.find(({ offset, vectors }) => at + 1 >= offset && at + 1 < offset + vectors);
+      const [number, what] = placed
+        ? ["-", `${quoted(placed.name)}: vector ${at + 2 - placed.offset} of ${placed.vectors}`]
+        : [String(id), quoted(text)];
+      return `  ${number.padStart(5)}  ${shown(weight).padEnd(8)}  ${what}`;
     }),
   ]);
 }

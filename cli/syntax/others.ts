@@ -2,12 +2,13 @@
 import { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { decimalNumber, wholeNumber } from "../numbers.ts";
+import { embeddingDirOption, embeddingValues } from "./networks.ts";
 import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 export function inspectSyntax(): Syntax {
   const command = new Command("limn inspect")
     .description("Show what a checkpoint holds: family, configuration, tensors, metadata.")
-    .argument("<file>", "a .safetensors file")
+    .argument("<file>", "a .safetensors, .ckpt, .pt, .pth or .bin file")
     .addOption(maxHeader());
   addCommonOptions(command);
   return {
@@ -53,7 +54,8 @@ export function promptSyntax(): Syntax {
     .argument("[prompt]", "the prompt")
     .option("--file <file>", "a JSON array of prompts; gives an array of rows")
     .option("--explain", "show chunks, tokens, ids and weights", false)
-    .addOption(number("--steps <count>", "steps of the schedule (default: 20)", wholeNumber("steps", { min: 1, max: 1000 })));
+    .addOption(number("--steps <count>", "steps of the schedule (default: 20)", wholeNumber("steps", { min: 1, max: 1000 })))
+    .addOption(embeddingDirOption());
   addCommonOptions(command);
   return {
     command,
@@ -79,7 +81,10 @@ export function promptSyntax(): Syntax {
         );
       }
       const explain = values["explain"] === true;
-      return { command: "prompt", options: { ...common(values), text, file, steps: steps ?? 20, explain } };
+      return {
+        command: "prompt",
+        options: { ...common(values), ...embeddingValues(values), text, file, steps: steps ?? 20, explain },
+      };
     },
   };
 }

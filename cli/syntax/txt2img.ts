@@ -32,7 +32,7 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
     .argument("[prompt]", "what the picture shows")
     .addOption(new Option("--prompt <text>", "the prompt, where a list or grid changes it").hideHelp())
     .option("--prompts <file>", "a prompt a line, or options with --prompt among them; - for stdin")
-    .option("-m, --model <file>", "checkpoint (.safetensors); without it the small one that comes with limn")
+    .option("-m, --model <file>", "checkpoint (.safetensors, .ckpt); without it the small one that comes with limn")
     .option("-n, --negative <text>", "what the picture must not show")
     .option("-o, --output <file>", "where to write the PNG, - for stdout (default: PROMPT-SEED.png)")
     .addOption(number("-W, --width <pixels>", "width, a multiple of 8", pictureSide("width")))

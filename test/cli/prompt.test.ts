@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { promptRow } from "../../tokenizer/prompt/index.ts";
-import { build, errorLines, limn, temporaryFolder } from "./limn.ts";
+import { build, errorLines, limn, root, temporaryFolder } from "./limn.ts";
 
 describe("limn prompt", () => {
   beforeAll(build);
@@ -26,6 +26,22 @@ describe("limn prompt", () => {
       "part 2 of 2, weight 0.5, 4 steps",
       '  1-4        " (fox:1.3)"',
     ]);
+  });
+
+  test("shows where a textual inversion stands", async () => {
+    const fixtures = join(root, "test", "fixtures", "pickle");
+    const { code, stdout } = await limn(["prompt", "a (kohya:1.2) cat", "--explain", "--embedding-dir", fixtures]);
+    expect(code).toBe(0);
+    expect(stdout.toString().split("\n").slice(-7, -1)).toEqual([
+      'chunk 1 of 1 of "a (kohya:1.2) cat": 5 of 75 tokens',
+      '    320  1         "a"',
+      '      -  1.2       "kohya": vector 1 of 3',
+      '      -  1.2       "kohya": vector 2 of 3',
+      '      -  1.2       "kohya": vector 3 of 3',
+      '   2368  1         "cat"',
+    ]);
+    const refused = await limn(["prompt", "a cat", "--embedding-dir", join(folder, "none")]);
+    expect([refused.code, errorLines(refused.stderr).code]).toEqual([4, "FS_NOT_FOUND"]);
   });
 
   test("gives the same as JSON", async () => {
