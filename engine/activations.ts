@@ -35,6 +35,7 @@ export class ActivationMemory {
   }
 
   take(bytes: number, label: string): Allocation {
+    this.#factory.expectPossible(bytes);
     const memory = this;
     const tenant: Tenant = {
       bytes: Math.ceil(bytes / 256) * 256,

@@ -59,6 +59,15 @@ export class BufferFactory {
   }
 
   create(bytes: number): PooledBuffer {
+    this.expectPossible(bytes);
+    const gpu = this.allocate({ size: bytes, usage: bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST });
+    this.counters.totalBytes += bytes;
+    this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.totalBytes);
+    return { gpu, bytes, id: nextId++ };
+  }
+
+  /** @throws OutOfMemoryError GPU_BUFFER_TOO_LARGE */
+  expectPossible(bytes: number): void {
     const limit = this.#device.limits.maxBufferSize;
     if (bytes > limit) {
       throw new OutOfMemoryError(
@@ -70,10 +79,6 @@ export class BufferFactory {
         },
       );
     }
-    const gpu = this.allocate({ size: bytes, usage: bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST });
-    this.counters.totalBytes += bytes;
-    this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.totalBytes);
-    return { gpu, bytes, id: nextId++ };
   }
 
   destroy(buffer: PooledBuffer): void {

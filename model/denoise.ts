@@ -13,11 +13,11 @@ const stepsOfSetup = 2;
 /** Runs a sampler to its end and returns its latent [1, H/8, W/8, 4]. Yields after every step; `preview` makes what comes with it. */
 export async function* runSampler(
   sampling: Sampling,
-  stages: Stages,
+  stages: Pick<Stages, "nonFinite" | "expectFinite">,
   { steps: { before, total }, options: { signal } }: Pick<Job, "steps" | "options">,
   preview: () => GenerateStep["preview"],
 ): AsyncGenerator<GenerateStep, Tensor> {
-  const { bindGroups, counters } = stages.latent.device;
+  const { bindGroups, counters } = stages.nonFinite.device;
   const checks: Promise<void>[] = [];
   let latent: Tensor | undefined;
   try {

@@ -10,9 +10,11 @@ import type { HiresOptions } from "./hires/index.ts";
 import { checkInit, type InitOptions, sizeFrom, strengthOf } from "./img2img.ts";
 import { type BatchPlace, type PictureNoiseOptions, seedOf } from "./picture-noise.ts";
 import type { StepPreview } from "./preview/index.ts";
+import { checkRefiner, defaultRefinerAt, type RefinerOptions } from "./refiner.ts";
 import { type PlanOptions, randomSeed, type StepRule } from "./sampling/index.ts";
 import type { PictureSizes } from "./size-vector.ts";
 import type { PromptOptions } from "./text/prompt-rules.ts";
+import { checkTile } from "./vae/tiles.ts";
 
 /** How noise levels are chosen and walked, beyond sampler, schedule and steps. */
 type SamplerTuning = Pick<
@@ -64,8 +66,12 @@ export interface GenerateOptions
   readonly hires?: HiresOptions | undefined;
   /** The picture's edges continue each other: copies of it laid side by side have no seam. */
   readonly tiling?: boolean | undefined;
+  /** The VAE works in tiles of this side, in pixels (a multiple of 64; 512 is usual). Default: only where the whole does not fit. */
+  readonly vaeTile?: number | undefined;
   /** Steps come with `preview`. */
   readonly previews?: boolean | undefined;
+  /** A second model for the last noise levels; with a second pass, of that pass. */
+  readonly refiner?: RefinerOptions | undefined;
   /** A picture to start from. Width and height default to its own (img2img.ts says how). */
   readonly init?: InitOptions | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -119,12 +125,15 @@ export interface Settings extends SamplerTuning {
   /** Undefined without `init`. */
   readonly strength: number | undefined;
   readonly stepRule: StepRule | undefined;
+  /** Undefined without a refiner. */
+  readonly refinerAt: number | undefined;
 }
 
 /** Fills in the checkpoint's defaults and checks the numbers. Throws UsageError. */
 export function settingsOf(config: ModelConfig, options: GenerateOptions): Settings {
-  const { init } = options;
+  const { init, refiner } = options;
   if (init) checkInit(init);
+  if (refiner) checkRefiner(refiner, config);
   const { defaults } = config;
   const usual = init ? sizeFrom(init, defaults) : defaults;
   const size = { width: options.width ?? usual.width, height: options.height ?? usual.height };
@@ -136,6 +145,7 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
       });
     }
   }
+  if (options.vaeTile !== undefined) checkTile(options.vaeTile);
   const guidance = options.guidance ?? defaults.guidance;
   if (!Number.isFinite(guidance) || guidance < 0) {
     throw new UsageError("INVALID_GUIDANCE", `guidance ${guidance} is no number from 0 up`, {
@@ -157,6 +167,7 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
     ...tuningOf(options),
     strength: init && strengthOf(init, config.variant),
     stepRule: init?.stepRule,
+    refinerAt: refiner && (refiner.at ?? defaultRefinerAt),
   };
 }
 

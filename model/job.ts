@@ -7,6 +7,8 @@ import { type GenerateOptions, type Settings, settingsOf } from "./generation.ts
 import { checkHires, type Hires, secondPassOptions } from "./hires/index.ts";
 import { prepareInit } from "./img2img.ts";
 import type { Prepared } from "./inpaint.ts";
+import type { StableDiffusion } from "./pipeline.ts";
+import { defaultRefinerAt } from "./refiner.ts";
 import { NoiseSchedule, planSampling, randomSeed, type SamplingPlan } from "./sampling/index.ts";
 import type { StageSize } from "./stages.ts";
 import { expectInit, type Start } from "./start.ts";
@@ -30,10 +32,18 @@ export interface HiresJob extends Hires {
   readonly job: Job;
 }
 
+/** The rest of a picture, as its refiner makes it. */
+export interface RefinerJob {
+  readonly model: StableDiffusion;
+  readonly at: number;
+  readonly job: Job;
+}
+
 export interface Job extends PlannedPicture {
   readonly options: GenerateOptions;
   readonly warnings: string[];
   readonly hires: HiresJob | undefined;
+  readonly refiner: RefinerJob | undefined;
   /** Steps of passes before this one, and of all. */
   readonly steps: { readonly before: number; readonly total: number };
   /** The picture to start from, in the size that is made. */
@@ -44,6 +54,11 @@ export interface Job extends PlannedPicture {
   conditioning: Conditioning | undefined;
   /** Free memory has been given back once for this picture. */
   memoryRecovered: boolean;
+}
+
+interface SecondPass {
+  readonly strength: number;
+  readonly firstCalls: number;
 }
 
 /** What planning needs to know of a model. */
@@ -59,7 +74,7 @@ export function planPicture(
   prompt: string,
   options: GenerateOptions,
   /** Where this is the second pass. */
-  second?: { readonly strength: number; readonly firstCalls: number },
+  second?: SecondPass,
 ): PlannedPicture {
   const firstSeed = options.seed ?? randomSeed();
   const first = settingsOf(config, { ...options, seed: firstSeed });
@@ -80,6 +95,7 @@ export function planPicture(
     guidedParts,
     contextRows: contextRows(prompts, guidedParts > 0),
     tiling: options.tiling === true,
+    vaeTile: options.vaeTile,
   };
   return { firstSeed, settings, plan, schedule, prompts, size };
 }
@@ -93,7 +109,10 @@ function callsOf({ steps }: Settings, { choice }: SamplingPlan): number {
 export function newJob(model: PlanningModel, prompt: string, options: GenerateOptions): Job {
   const first = planPicture(model, prompt, options);
   const warnings: string[] = [];
-  if (!options.hires) return jobOf(model.config, first, options, { warnings, before: 0, total: first.plan.yields });
+  if (!options.hires) {
+    const job = jobOf(model.config, first, options, { warnings, before: 0, total: first.plan.yields });
+    return { ...job, refiner: refinerJob(prompt, job) };
+  }
   if (options.init) {
     throw new UsageError(
       "HIRES_WITH_INIT",
@@ -106,10 +125,25 @@ export function newJob(model: PlanningModel, prompt: string, options: GenerateOp
   const hires = checkHires(options.hires, first.settings);
   const again = { ...secondPassOptions(options, first.settings, options.hires, hires.target.size), seed: first.firstSeed };
   const firstCalls = callsOf(first.settings, first.plan);
-  const second = planPicture(model, options.hires.prompt ?? prompt, again, { strength: hires.strength, firstCalls });
+  const text = options.hires.prompt ?? prompt;
+  const place = { strength: hires.strength, firstCalls };
+  const second = planPicture(model, text, again, place);
   const total = first.plan.yields + second.plan.yields;
   const job = jobOf(model.config, second, again, { warnings, before: first.plan.yields, total });
-  return { ...jobOf(model.config, first, options, { warnings, before: 0, total }), hires: { ...hires, job } };
+  const last = { ...job, refiner: refinerJob(text, job, place) };
+  return { ...jobOf(model.config, first, options, { warnings, before: 0, total }), hires: { ...hires, job: last } };
+}
+
+/** What the refiner is to do in the place of `job`'s own model: it reads the prompts with its own text encoder. */
+function refinerJob(prompt: string, job: Job, second?: SecondPass): RefinerJob | undefined {
+  const { options, settings, steps, firstSeed } = job;
+  if (!options.refiner) return undefined;
+  const { model, at = defaultRefinerAt } = options.refiner;
+  const { width, height, steps: count, guidance, sampler, schedule } = settings;
+  const same = { width, height, steps: count, guidance, sampler, schedule, seed: firstSeed, sigmas: settings.sigmas };
+  const own = { ...options, ...same, refiner: undefined, hires: undefined, init: undefined, loras: undefined };
+  const planned = planPicture(model, prompt, own, second);
+  return { model, at, job: jobOf(model.config, planned, own, { warnings: [], before: steps.before, total: steps.total }) };
 }
 
 function jobOf(
@@ -128,7 +162,17 @@ function jobOf(
   expectInit(config, options.init);
   const prepared = options.init && prepareInit(options.init, planned.settings);
   const unknown = { start: undefined, conditioning: undefined };
-  return { ...planned, options, warnings, hires: undefined, steps, prepared, ...unknown, memoryRecovered: false };
+  return {
+    ...planned,
+    options,
+    warnings,
+    hires: undefined,
+    refiner: undefined,
+    steps,
+    prepared,
+    ...unknown,
+    memoryRecovered: false,
+  };
 }
 
 /** How many parts of the prompt are set against the negative one: none where the prompt alone gives the same. */

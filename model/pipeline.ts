@@ -12,6 +12,7 @@ import { LoraSet, type LoraUse } from "./addons/lora-set.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { runSampler } from "./denoise.ts";
+import type { UNetDenoiser } from "./denoiser.ts";
 import type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./generation.ts";
 import { cutLatent, interpolate } from "./hires/index.ts";
 import { type Raster, rgbOf, type Size } from "./image/index.ts";
@@ -22,6 +23,7 @@ import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
 import { PictureNoise } from "./picture-noise.ts";
 import { opaque, toNCHW, toNHWC } from "./planes.ts";
 import { StepPreview } from "./preview/index.ts";
+import { isRefined, RefinedDenoiser } from "./refiner.ts";
 import { NoiseSchedule } from "./sampling/index.ts";
 import { vectorsOf } from "./size-vector.ts";
 import { arranged, type Modules, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
@@ -31,6 +33,7 @@ import { EncodedChunks } from "./text/encoded-chunks.ts";
 import { embeddingsIn, promptRulesOf } from "./text/prompt-rules.ts";
 import { enlarge } from "./upscale/index.ts";
 import type { VaeEncoder } from "./vae/encoder.ts";
+import { usualTile } from "./vae/tiles.ts";
 
 export class StableDiffusion {
   readonly device: Device;
@@ -43,6 +46,8 @@ export class StableDiffusion {
   #encoder: VaeEncoder | undefined;
   #stages: Stages | undefined;
   #storage: StageStorage;
+  /** Set once memory ran out: see `#mend`. */
+  #vaeTile: number | undefined;
   readonly #encoded = new EncodedChunks();
   readonly #loras: LoraSet;
   readonly #hypernetworks: HypernetworkSet;
@@ -108,7 +113,7 @@ export class StableDiffusion {
   /**
    * Makes a picture. Yields after every step, returns the image; leaving the loop early stops it and frees its memory.
    * A stage whose f16 numbers overflow is run again in f32, and stays so for this model; one that finds no memory is run again
-   * once after giving back what is free; where the driver refuses a kernel, another rung of it is taken.
+   * once after giving back what is free, with the VAE in tiles; where the driver refuses a kernel, another rung of it is taken.
    * @throws UsageError, NonFiniteError, DeviceError, OutOfMemoryError, and the signal's reason when it is aborted
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
@@ -119,7 +124,8 @@ export class StableDiffusion {
       // What the GPU reported first is the cause of whatever failed after it.
       throw options.signal?.aborted ? error : await this.device.causeOf(error);
     } finally {
-      this.#stages?.denoiser.endRun();
+      this.#endRun();
+      options.refiner?.model.#endRun();
     }
   }
 
@@ -229,7 +235,7 @@ export class StableDiffusion {
   #tellPrompts({ denoiser }: Stages, conditioning: Conditioning, sizes: GenerateOptions["sizes"], settings: Settings): void {
     const tell = ({ negative, parts }: Told) => {
       const told = arranged(this.config, negative, parts); //                                      [copies] of [S, D]
-      const vectors = denoiser.vector && vectorsOf(told, sizes, settings, denoiser.vector.shape[1]!); // [copies, adm]
+      const vectors = denoiser.vector && vectorsOf(told, sizes, settings, this.config); // [copies, adm]
       denoiser.tell(
         told.map(({ context }) => context),
         vectors,
@@ -259,24 +265,27 @@ export class StableDiffusion {
       const { start } = job;
       const latent = start && filledLatent(start, unit);
       const x = upload(firstLatent(plan, unit, latent));
+      const refined = this.#refined(job, stages);
+      const denoiser = refined ?? stages.denoiser;
       let masked: InpaintDenoiser | undefined;
       let finished = false;
       try {
-        if (latent && start?.mask)
-          masked = new InpaintDenoiser(stages.denoiser, { latent: upload(latent), mask: upload(start.mask) });
+        if (latent && start?.mask) masked = new InpaintDenoiser(denoiser, { latent: upload(latent), mask: upload(start.mask) });
         stages.denoiser.step.expectRuns(plan.yields * (plan.choice.sampler.secondOrder ? 2 : 1));
         const sampling = plan.run({
-          denoiser: masked ?? stages.denoiser,
+          denoiser: masked ?? denoiser,
           x,
           noise: (from, to) => upload(noise.between(from, to)),
         });
-        const made = yield* runSampler(sampling, stages, job, () => this.#preview(stages));
+        const checked = { nonFinite: stages.nonFinite, expectFinite: this.#checks(job, stages, refined) };
+        const made = yield* runSampler(sampling, checked, job, () => this.#preview(stages, refined?.current));
         finished = true;
         return masked ? masked.finish(made) : made;
       } catch (error) {
         x.free(); // before free memory is given back
         masked?.free();
-        await this.#mend(job, error);
+        if (refined?.refining) await job.refiner!.model.#mend(job.refiner!.job, error);
+        else await this.#mend(job, error);
         await this.#condition(job);
       } finally {
         masked?.free();
@@ -284,6 +293,30 @@ export class StableDiffusion {
         if (!finished) x.free();
       }
     }
+  }
+
+  /** The U-Net's denoiser as long as the noise is high, then the refiner's; undefined without one. */
+  #refined({ refiner, schedule, options }: Job, stages: Stages): RefinedDenoiser | undefined {
+    if (!refiner) return undefined;
+    const { model, at, job } = refiner;
+    return new RefinedDenoiser(stages.denoiser, schedule, {
+      isRefined: (timestep) => isRefined(timestep, at, options.compat),
+      async takeOver(calls) {
+        await stages.expectFinite("unet"); // from here on what is found is the refiner's
+        await model.#mending(job, () => model.#condition(job));
+        const { denoiser } = model.#stagesFor(job);
+        denoiser.continueFrom(calls);
+        return denoiser;
+      },
+    });
+  }
+
+  /** The finite check of the model that answers. */
+  #checks({ refiner }: Job, own: Stages, refined: RefinedDenoiser | undefined): Stages["expectFinite"] {
+    return (stage, step) => {
+      const stages = refiner && refined?.refining ? refiner.model.#stagesFor(refiner.job) : own;
+      return stages.expectFinite(stage, step);
+    };
   }
 
   /** latent -> larger latent -> the same with noise -> latent: the hires pass. It takes the first latent. */
@@ -335,11 +368,9 @@ export class StableDiffusion {
   async #decode(job: Job, latent: Tensor): Promise<Uint8Array> {
     job.options.signal?.throwIfAborted();
     const stages = this.#stagesFor(job);
-    this.device.copy(latent, stages.latent);
-    stages.decode.run(); //                                                                        [1, H, W]
-    const pixels = await stages.decode.result.readU32();
+    const pixels = await stages.decode.run(latent); //                                             [H, W, 4]
     await stages.expectFinite("vae");
-    return new Uint8Array(pixels.buffer);
+    return pixels;
   }
 
   /** Runs a stage, and once more if what ended it could be mended. */
@@ -361,6 +392,7 @@ export class StableDiffusion {
     if (ranOutOfMemory(error) && !job.memoryRecovered) {
       job.memoryRecovered = true;
       this.#dropStages();
+      this.#vaeTile = smallerTile(job.settings);
       if (await this.device.recoverMemory()) return;
     }
     if (error instanceof ShaderError) {
@@ -379,9 +411,8 @@ export class StableDiffusion {
     this.#dropStages();
   }
 
-  #preview(stages: Stages): StepPreview | undefined {
-    const { denoised } = stages.denoiser;
-    return denoised && new StepPreview(this.device, stages, this.config.vae, denoised);
+  #preview(stages: Stages, { denoised }: UNetDenoiser = stages.denoiser): StepPreview | undefined {
+    return denoised && new StepPreview(stages, this.config.vae, denoised);
   }
 
   #latentSize({ width, height }: Pick<Settings, "width" | "height">): [height: number, width: number] {
@@ -406,13 +437,18 @@ export class StableDiffusion {
     this.model.free();
   }
 
+  #endRun(): void {
+    this.#stages?.denoiser.endRun();
+  }
+
   get #planning(): PlanningModel {
     return { config: this.config, schedule: this.schedule, tokenizer: this.tokenizer };
   }
 
   #stagesFor({ size }: Pick<PlannedPicture, "size">): Stages {
-    if (this.#stages && !this.#stages.fits(size)) this.#dropStages();
-    this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.#modules, size, this.#storage));
+    const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile };
+    if (this.#stages && !this.#stages.fits(wanted)) this.#dropStages();
+    this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.#modules, wanted, this.#storage));
     return this.#stages;
   }
 
@@ -425,6 +461,11 @@ export class StableDiffusion {
 /** Memory ran out, where less of it might have been taken; a buffer beyond the adapter's limit is another matter. */
 function ranOutOfMemory(error: unknown): boolean {
   return error instanceof OutOfMemoryError && error.code === "GPU_OUT_OF_MEMORY";
+}
+
+/** Tiles that take much less memory than the whole picture does. */
+function smallerTile({ width, height }: Settings): number {
+  return Math.max(128, Math.min(usualTile, Math.floor(Math.max(width, height) / 128) * 64));
 }
 
 /** RGBA from the VAE -> the picture that is kept: where only a part was painted, the rest is the old one's. */

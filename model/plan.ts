@@ -50,9 +50,6 @@ export interface MemoryPlan {
   readonly problem: { readonly message: string; readonly hint: string | undefined } | undefined;
 }
 
-/** Latents that a sampler and the guidance around it hold at once, at most. */
-const samplerLatents = 32;
-
 /** @throws ModelFileError those of `openModel`, UsageError for a size that no picture has */
 export async function planModel(
   source: Parameters<typeof openModel>[0],
@@ -84,8 +81,8 @@ export async function planModel(
     const { activationBytes } = device;
     const weights = weightsByPhase(model);
     const phases = stageNames.map((phase) => planPhase(phase, stages, weights, known.maxBindingBytes));
-    const latents = samplerLatents * Math.max(256, 2 * stages.latent.bytes);
-    const totalBytes = device.memory.totalBytes + latents;
+    // Guidance and masks leave as many latents outside the slots, at most.
+    const totalBytes = device.memory.totalBytes + stages.latents.whole.bytes;
     const tooMuch = memory !== undefined && totalBytes > memory;
     return {
       ...known,
@@ -131,7 +128,7 @@ function planPhase(
   weights: ReadonlyMap<StageName, PhaseWeights>,
   limit: number,
 ): PhasePlan {
-  const captures = { text: [text.encode], unet: [denoiser.prepared, denoiser.step], vae: [decode] }[phase];
+  const captures = { text: [text.encode], unet: [denoiser.prepared, denoiser.step], vae: decode.captures }[phase];
   const own = weights.get(phase)!;
   const launches = captures.flatMap((capture) => capture.launches);
   const { peakBytes, largestBytes, splits } = launchMemory(launches, limit, (memory) => own.allocations.has(memory));

@@ -1,6 +1,5 @@
 /** @file The recorded work of one picture size: text encoder, U-Net and decoder, each captured once and replayed for every picture. */
-import { type Capture, type Device, NonFiniteError, Slots, type Tensor } from "../engine/index.ts";
-import { countNonFinite, modelInput, toPixels } from "../kernels/index.ts";
+import { type Device, NonFiniteError, Slots, type Tensor } from "../engine/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
 import type { Size } from "./image/index.ts";
@@ -9,9 +8,11 @@ import type { NoiseSchedule } from "./sampling/index.ts";
 import type { TextEncoder } from "./text/text-encoder.ts";
 import { TextStage } from "./text/text-stage.ts";
 import type { UNet } from "./unet/unet.ts";
+import { DecodeStage } from "./vae/decode-stage.ts";
 import type { VaeDecoder } from "./vae/decoder.ts";
 import { EncodeStage } from "./vae/encode-stage.ts";
 import type { VaeEncoder } from "./vae/encoder.ts";
+import { tilingOf } from "./vae/tiles.ts";
 
 /** Latents that a sampler and the guidance around it hold at once, usually. */
 const samplerLatents = 16;
@@ -32,6 +33,8 @@ export interface StageSize {
   readonly contextRows: number;
   /** The maps of U-Net and VAE go round. */
   readonly tiling?: boolean | undefined;
+  /** Side of the tiles that the VAE works in, in pixels. Undefined: only where the whole does not fit. */
+  readonly vaeTile?: number | undefined;
   /** See TextStageOptions. */
   readonly clipSkip?: number | undefined;
 }
@@ -58,22 +61,21 @@ export class Stages {
   /** [copies, S, D]: what the U-Net's cross-attention sees. */
   readonly context: Tensor;
   readonly denoiser: UNetDenoiser;
-  /** f32 [1, H/8, W/8, 4]: the input of `decode`. */
-  readonly latent: Tensor;
-  readonly decode: Capture<Tensor>;
+  readonly decode: DecodeStage;
   /** Where the latents of a sampler's run lie, f32 [1, H/8, W/8, 4] each. */
   readonly latents: Slots;
   readonly #storage: StageStorage;
+  readonly #factor: number;
   #encode: EncodeStage | undefined;
 
   constructor({ device, config, schedule }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
     this.size = size;
     this.#storage = storage;
-    const { factor, scaleFactor, zChannels } = config.vae;
+    const { factor, zChannels } = config.vae;
+    this.#factor = factor;
     const [height, width] = [size.height / factor, size.width / factor];
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
-    this.latent = device.empty([1, height, width, zChannels], "f32", "latent");
-    this.latents = new Slots(device, this.latent.shape, "f32", samplerLatents);
+    this.latents = new Slots(device, [1, height, width, zChannels], "f32", samplerLatents);
     const copies = promptCopies(config, size.guidedParts);
     this.text = new TextStage(modules.text, {
       batch: Math.min(copies, 2), // usually the negative prompt and the prompt
@@ -95,12 +97,11 @@ export class Stages {
     };
     const round = size.tiling === true;
     this.denoiser = goingRound(round, () => new UNetDenoiser(denoiser));
-    const record = <T>(fn: () => T) => goingRound(round, () => device.capture(() => device.scope(fn)));
-    this.decode = record(() => {
-      const z = modelInput(this.latent, { factor: 1 / scaleFactor, dtype: storage.vae }); // [1, H/8, W/8, 4]
-      const image = modules.decoder.forward(z); //                                           [1, H, W, 4]
-      countNonFinite(image, this.nonFinite);
-      return toPixels(image); //                                                             [1, H, W] RGBA bytes
+    const { width: w, height: h, vaeTile } = size;
+    const tiling = vaeTile === undefined ? undefined : tilingOf(vaeTile);
+    this.decode = new DecodeStage(modules.decoder, {
+      ...{ width: w, height: h, tiling, round },
+      ...{ config: config.vae, storage: storage.vae, nonFinite: this.nonFinite },
     });
   }
 
@@ -112,7 +113,9 @@ export class Stages {
 
   /** The encoder for another size; the caller's. */
   newEncode(encoder: VaeEncoder, { width, height }: Size): EncodeStage {
-    const options = { width, height, storage: this.#storage.vae, nonFinite: this.nonFinite };
+    const { vaeTile } = this.size;
+    const tiling = vaeTile === undefined ? undefined : tilingOf(vaeTile);
+    const options = { width, height, factor: this.#factor, tiling, storage: this.#storage.vae, nonFinite: this.nonFinite };
     const record = () => goingRound(this.size.tiling === true, () => new EncodeStage(encoder, options));
     return this.nonFinite.device.allOrNothing(record);
   }
@@ -133,8 +136,8 @@ export class Stages {
 
   /** A latent of a sampler's run [1, H/8, W/8, 4]; the caller's. */
   newLatent(values: Float32Array): Tensor {
-    const { device, shape } = this.latent;
-    const latent = this.latents.take("latent") ?? device.empty(shape, "f32", "latent");
+    const { device } = this.nonFinite;
+    const latent = this.latents.take("latent") ?? device.empty(this.latents.shape, "f32", "latent");
     device.write(latent, values);
     return latent;
   }
@@ -145,7 +148,7 @@ export class Stages {
   }
 
   fits(size: StageSize): boolean {
-    const names = ["width", "height", "guidedParts", "contextRows", "clipSkip", "tiling"] as const;
+    const names = ["width", "height", "guidedParts", "contextRows", "clipSkip", "tiling", "vaeTile"] as const;
     return names.every((name) => (size[name] ?? false) === (this.size[name] ?? false));
   }
 
@@ -156,10 +159,10 @@ export class Stages {
 
   free(): void {
     this.#encode?.free();
-    this.decode.dispose();
+    this.decode.free();
     this.denoiser.free();
     this.text.free();
-    for (const tensor of [this.context, this.latent, this.latents, this.nonFinite]) tensor.free();
+    for (const tensor of [this.context, this.latents, this.nonFinite]) tensor.free();
   }
 }
 

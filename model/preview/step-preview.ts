@@ -1,5 +1,5 @@
 /** @file What a step looks like: the picture that the denoiser expects, long before it is finished. */
-import type { Device, Tensor } from "../../engine/index.ts";
+import type { Tensor } from "../../engine/index.ts";
 import type { VaeConfig } from "../checkpoint/config.ts";
 import { type Raster, rgbOf, type Size } from "../image/index.ts";
 import type { Stages } from "../stages.ts";
@@ -7,14 +7,12 @@ import { latentPreview } from "./latent-preview.ts";
 
 /** Valid until the run goes on. Looking waits for the GPU, and changes nothing. */
 export class StepPreview {
-  readonly #device: Device;
   readonly #stages: Stages;
   readonly #vae: VaeConfig;
   /** f32 [1, H/8, W/8, 4], without noise. */
   readonly #denoised: Tensor;
 
-  constructor(device: Device, stages: Stages, vae: VaeConfig, denoised: Tensor) {
-    this.#device = device;
+  constructor(stages: Stages, vae: VaeConfig, denoised: Tensor) {
     this.#stages = stages;
     this.#vae = vae;
     this.#denoised = denoised;
@@ -33,10 +31,8 @@ export class StepPreview {
 
   /** The whole picture, by the VAE. */
   async decoded(): Promise<Raster> {
-    const { latent, decode, size } = this.#stages;
-    this.#device.copy(this.#denoised, latent);
-    decode.run();
-    const pixels = await decode.result.readU32();
-    return rgbOf({ width: size.width, height: size.height, channels: 4, data: new Uint8Array(pixels.buffer) });
+    const { decode, size } = this.#stages;
+    const data = await decode.run(this.#denoised);
+    return rgbOf({ width: size.width, height: size.height, channels: 4, data });
   }
 }

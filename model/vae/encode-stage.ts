@@ -1,54 +1,126 @@
-/** @file Pictures to latents: the VAE's encoder, recorded once for a size and replayed. */
-import type { Capture, Tensor } from "../../engine/index.ts";
+/** @file Pictures to latents: the VAE's encoder, recorded once for a size and replayed; in tiles where it is asked to. */
+import { type Capture, type Device, LimnError, type Tensor } from "../../engine/index.ts";
 import { countNonFinite, modelInput } from "../../kernels/index.ts";
-import type { Raster } from "../image/index.ts";
+import type { Raster, Size } from "../image/index.ts";
 import type { VaeEncoder } from "./encoder.ts";
+import { type Tile, TileBlend, tilesOf, tilingOf, usualTile, type VaeTiling } from "./tiles.ts";
 
-export interface EncodeStageOptions {
-  /** Pixels. */
-  readonly width: number;
-  readonly height: number;
+export interface EncodeStageOptions extends Size {
+  /** Pixels to a cell of the latent, along each side. */
+  readonly factor: number;
   /** dtype of the activations. */
   readonly storage: "f32" | "f16";
   /** u32 [1], counts NaN and infinity in the moments. */
   readonly nonFinite: Tensor;
+  /** Encode in tiles; undefined: only where the whole is more than the adapter's buffers can hold. */
+  readonly tiling?: VaeTiling | undefined;
+}
+
+/** The encoder recorded for one size of picture. */
+interface Recording {
+  /** f32 [1, h, w, 4] */
+  readonly image: Tensor;
+  /** [1, h/8, w/8, 8]: mean, then logvar */
+  readonly moments: Capture<Tensor>;
 }
 
 export class EncodeStage {
-  readonly moments: Capture<Tensor>;
-  readonly #image: Tensor;
+  readonly #encoder: VaeEncoder;
+  readonly #options: EncodeStageOptions;
+  readonly #device: Device;
+  readonly #tiling: VaeTiling;
+  /** By size: tiles at the right and the lower edge may be smaller. */
+  readonly #recordings = new Map<string, Recording>();
 
-  constructor(encoder: VaeEncoder, { width, height, storage, nonFinite }: EncodeStageOptions) {
-    const { device } = nonFinite;
-    this.#image = device.empty([1, height, width, 4], "f32", "image");
-    this.moments = device.capture(() =>
-      device.scope(() => {
-        const moments = encoder.forward(modelInput(this.#image, { dtype: storage })); // [1, H/8, W/8, 8]
-        countNonFinite(moments, nonFinite);
-        return moments;
-      }),
-    );
+  constructor(encoder: VaeEncoder, options: EncodeStageOptions) {
+    this.#encoder = encoder;
+    this.#options = options;
+    this.#device = options.nonFinite.device;
+    this.#tiling = this.#record(options.tiling);
+  }
+
+  /** For each size that is encoded. */
+  get captures(): readonly Capture<Tensor>[] {
+    return [...this.#recordings.values()].map(({ moments }) => moments);
   }
 
   /** RGB -> the mean of its posterior [1, H/8, W/8, 4], without the scale factor. Pixels for which `keep` is false become middle grey. */
-  async run(image: Raster, keep?: (pixel: number) => boolean): Promise<Float32Array> {
-    const pixels = image.width * image.height;
-    const values = new Float32Array(4 * pixels);
-    for (let p = 0; p < pixels; p++) {
-      if (keep && !keep(p)) continue;
-      for (let c = 0; c < 3; c++) values[4 * p + c] = image.data[3 * p + c]! / 127.5 - 1;
+  async run(image: Raster, keep: (pixel: number) => boolean = () => true): Promise<Float32Array> {
+    const { factor, width, height } = this.#options;
+    const cells = ({ left, top, width, height }: Tile): Tile => {
+      return { left: left / factor, top: top / factor, width: width / factor, height: height / factor };
+    };
+    let blend: TileBlend | undefined;
+    const tiles = tilesOf({ width, height }, this.#tiling);
+    for (const tile of tiles) {
+      const { image: input, moments } = this.#recordings.get(`${tile.width}x${tile.height}`)!;
+      this.#device.write(input, valuesOf(image, tile, keep));
+      await moments.ready();
+      moments.run();
+      const mean = meanOf(await moments.result.read(), moments.result.shape.at(-1)!);
+      if (tiles.length === 1) return mean;
+      const channels = moments.result.shape.at(-1)! / 2;
+      blend ??= new TileBlend({ width: width / factor, height: height / factor }, channels, this.#tiling.overlap / factor);
+      blend.add(mean, cells(tile));
     }
-    this.#image.device.write(this.#image, values);
-    await this.moments.ready();
-    this.moments.run();
-    const moments = await this.moments.result.read();
-    const channels = this.moments.result.shape.at(-1)!;
-    const half = channels / 2; // mean, then logvar
-    return Float32Array.from({ length: moments.length / 2 }, (_, i) => moments[Math.floor(i / half) * channels + (i % half)]!);
+    return blend!.result();
   }
 
   free(): void {
-    this.moments.dispose();
-    this.#image.free();
+    for (const { image, moments } of this.#recordings.values()) {
+      moments.dispose();
+      image.free();
+    }
+    this.#recordings.clear();
   }
+
+  /** Records the whole, or its tiles where it is larger than the adapter allows. Gives the tiles. */
+  #record(tiling: VaeTiling | undefined): VaeTiling {
+    const whole = { tile: Math.max(this.#options.width, this.#options.height), overlap: 0 };
+    try {
+      for (const tile of tilesOf(this.#options, tiling ?? whole)) this.#add(tile);
+      return tiling ?? whole;
+    } catch (error) {
+      const tooLarge = error instanceof LimnError && ["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE"].includes(error.code);
+      if (tiling || !tooLarge || whole.tile <= usualTile) throw error;
+      return this.#record(tilingOf(usualTile));
+    }
+  }
+
+  #add({ width, height }: Size): void {
+    const key = `${width}x${height}`;
+    if (this.#recordings.has(key)) return;
+    const { storage, nonFinite } = this.#options;
+    const recording = this.#device.allOrNothing(() => {
+      const image = this.#device.empty([1, height, width, 4], "f32", "image");
+      const moments = this.#device.capture(() =>
+        this.#device.scope(() => {
+          const moments = this.#encoder.forward(modelInput(image, { dtype: storage })); // [1, h/8, w/8, 8]
+          countNonFinite(moments, nonFinite);
+          return moments;
+        }),
+      );
+      return { image, moments };
+    });
+    this.#recordings.set(key, recording);
+  }
+}
+
+/** A part of a picture as the encoder wants it, [1, height, width, 4] in [-1, 1]. */
+function valuesOf({ width, data }: Raster, tile: Tile, keep: (pixel: number) => boolean): Float32Array {
+  const values = new Float32Array(4 * tile.width * tile.height);
+  for (let y = 0; y < tile.height; y++) {
+    for (let x = 0; x < tile.width; x++) {
+      const pixel = (tile.top + y) * width + tile.left + x;
+      if (!keep(pixel)) continue;
+      for (let c = 0; c < 3; c++) values[4 * (y * tile.width + x) + c] = data[3 * pixel + c]! / 127.5 - 1;
+    }
+  }
+  return values;
+}
+
+/** The first half of each cell's channels. */
+function meanOf(moments: Float32Array, channels: number): Float32Array {
+  const half = channels / 2;
+  return Float32Array.from({ length: moments.length / 2 }, (_, i) => moments[Math.floor(i / half) * channels + (i % half)]!);
 }

@@ -22,7 +22,11 @@ test("tensors whose lives overlap never share a buffer", () => {
   fc.assert(
     fc.property(fc.array(life, { minLength: 1, maxLength: 40 }), (lives) => {
       let id = 0;
-      const factory = { create: (bytes: number) => ({ bytes, id: id++ }), destroy() {} } as unknown as BufferFactory;
+      const factory = {
+        create: (bytes: number) => ({ bytes, id: id++ }),
+        expectPossible() {},
+        destroy() {},
+      } as unknown as BufferFactory;
       const memory = new ActivationMemory(factory);
       const taken: { allocation: Allocation; from: number; to: number; freesAt: number; kept: boolean }[] = [];
       let clock = 0;
