@@ -32,12 +32,12 @@ const sdxl: LatentColours = {
 
 const limnEmoji: LatentColours = {
   rows: [
-    [0, 0, 0],
-    [0, 0, 0],
-    [0, 0, 0],
-    [0, 0, 0],
+    [0.1869, 0.2927, 0.058],
+    [-0.7003, -0.0174, 0.4616],
+    [0.1547, 0.1593, 0.3016],
+    [-0.1821, 0.1602, 0.4094],
   ],
-  bias: [0, 0, 0],
+  bias: [0.354, 0.1394, -0.0357],
 };
 
 const known: readonly (readonly [scaleFactor: number, colours: LatentColours])[] = [
