@@ -14,7 +14,19 @@ import { readValues } from "../../model/checkpoint/values.ts";
 import { createDevice } from "../kernels/harness.ts";
 import { fixture, missingFixtures } from "../model/cases.ts";
 import { readTensors } from "./as-folders.ts";
-import { dictOps, join, op, pickle, tensorOps, torchCheckpoint, torchLegacy, torchZip, type View, zip } from "./torch-writer.ts";
+import {
+  dictOps,
+  join,
+  op,
+  pickle,
+  tensorOps,
+  torchCheckpoint,
+  torchLegacy,
+  torchZip,
+  type View,
+  zip,
+  zipParts,
+} from "./torch-writer.ts";
 
 const saved = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(`../fixtures/pickle/${name}`, import.meta.url)));
 const expected = JSON.parse(new TextDecoder().decode(saved("expected.json"))) as {
@@ -114,6 +126,31 @@ describe("on the device", () => {
     checkpoint.free();
   });
 });
+
+/** Parts end to end; one that has only a length is zeros. */
+class SparseSource implements ByteSource {
+  readonly name = "big.ckpt";
+  readonly size: number;
+  bytesRead = 0;
+  readonly #parts: readonly Uint8Array[];
+
+  constructor(parts: readonly Uint8Array[]) {
+    this.#parts = parts;
+    this.size = parts.reduce((sum, part) => sum + part.length, 0);
+  }
+
+  async read(begin: number, end: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(end - begin);
+    this.bytesRead += bytes.length;
+    let at = 0;
+    for (const part of this.#parts) {
+      const [from, to] = [Math.max(begin, at), Math.min(end, at + part.length)];
+      if (from < to && part.byteLength > 0) bytes.set(part.subarray(from - at, to - at), from - begin);
+      at += part.length;
+    }
+    return bytes;
+  }
+}
 
 /** A file of one tensor "x" in a storage of six f32. */
 const one = (view: Partial<View>): Uint8Array =>
@@ -237,6 +274,28 @@ describe("the zip", () => {
     }
   });
 
+  test("beyond 4 GiB, by ranges: only the pickle and the headers are read", async () => {
+    const count = 1.5 * 2 ** 30; // 6 GiB of f32
+    const big = Object.defineProperty(new Uint8Array(), "length", { value: 4 * count });
+    const last = Uint8Array.from([0, 0, 128, 63]);
+    const tensors = {
+      big: tensorOps({ count, shape: [3, 2 ** 29], strides: [2 ** 29, 1] }),
+      last: tensorOps({ key: "1", count: 1, shape: [1], strides: [1] }),
+    };
+    const items = [
+      { name: "m/data.pkl", bytes: pickle(dictOps(tensors)) },
+      { name: "m/data/0", bytes: big },
+      { name: "m/data/1", bytes: last },
+    ];
+    const source = new SparseSource(zipParts(items, { zip64: true }));
+    expect(source.size).toBeGreaterThan(6 * 2 ** 30);
+    const file = await openTorch(source);
+    const entry = file.tensors.get("big")!;
+    expect([entry.end - entry.begin, entry.shape]).toEqual([4 * count, [3, 2 ** 29]]);
+    expect(await readValues(file, "last")).toEqual(Float32Array.of(1));
+    expect(source.bytesRead).toBeLessThan(200_000);
+  });
+
   test.each([
     ["compressed", zip([{ ...small, method: 8 }]), "PICKLE_COMPRESSED"],
     ["encrypted", zip([{ ...small, flags: 0x809 }]), "PICKLE_FORMAT"],
@@ -345,7 +404,7 @@ test("a pickle that torch did not write is named", async () => {
   expect([error.code, error.message]).toEqual(["NOT_SAFETENSORS", expect.stringContaining("pickle")]);
 });
 
-test("20,000 damaged files: a typed error or a file, and nothing else", async () => {
+test("8,000 damaged files: a typed error or a file, and nothing else", async () => {
   const seeds = ["state.zip.ckpt", "state.legacy.ckpt", "web-ui.older.pt", "hypernetwork.old.pt"].map(saved);
   let state = 1;
   const random = (below: number): number => {
@@ -353,7 +412,7 @@ test("20,000 damaged files: a typed error or a file, and nothing else", async ()
     return Math.floor((state / 2 ** 32) * below);
   };
   let opened = 0;
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < 8_000; i++) {
     const bytes = seeds[i % seeds.length]!.slice();
     const pickled = Math.min(bytes.length, 3000); // where the pickles and headers are
     for (let n = random(3) + 1; n > 0; n--) {
@@ -363,8 +422,7 @@ test("20,000 damaged files: a typed error or a file, and nothing else", async ()
     const source: ByteSource = new MemorySource(random(10) === 0 ? bytes.slice(0, random(bytes.length)) : bytes, "m.ckpt");
     try {
       const file = await openTensors(source);
-      for (const { begin, end } of file.tensors.values())
-        if (end > file.source.size || begin > end) throw new RangeError(`${begin}..${end}`);
+      for (const { begin, end } of file.tensors.values()) await file.source.read(begin, end);
       opened++;
     } catch (error) {
       if (!(error instanceof ModelFileError)) throw new Error(`run ${i}: ${String(error)}`, { cause: error });

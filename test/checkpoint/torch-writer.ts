@@ -94,7 +94,12 @@ export interface ZipItem {
 }
 
 /** A zip with its data on multiples of 64, as torch pads it. `zip64` writes the sizes in their wide form. */
-export function zip(items: readonly ZipItem[], { zip64 = false } = {}): Uint8Array {
+export function zip(items: readonly ZipItem[], options: { readonly zip64?: boolean } = {}): Uint8Array {
+  return join(zipParts(items, options));
+}
+
+/** The same in pieces, where `bytes` may be a stand-in that has nothing but a length. */
+export function zipParts(items: readonly ZipItem[], { zip64 = false }: { readonly zip64?: boolean } = {}): Uint8Array[] {
   const parts: Uint8Array[] = [];
   const directory: Uint8Array[] = [];
   let at = 0;
@@ -173,7 +178,7 @@ export function zip(items: readonly ZipItem[], { zip64 = false } = {}): Uint8Arr
       [16, zip64 ? 0xffffffff : begin, 4],
     ]),
   );
-  return join(parts);
+  return parts;
 }
 
 /** Bytes with little-endian numbers of 2, 4 or 8 bytes in them. */
