@@ -165,6 +165,17 @@ export class UNetDenoiser implements Denoiser {
     return this.previews ? this.#denoised : undefined;
   }
 
+  /** Runs of the U-Net since the run began; `beforeCall` is told the next one's number. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Goes on with a run that another model began, which has made so many calls. */
+  continueFrom(calls: number): void {
+    this.endRun();
+    this.#calls = calls;
+  }
+
   /** Gives back the result of the last call, when no more calls follow; the next one is the first of a run again. */
   endRun(): void {
     this.#calls = 0;

@@ -2,7 +2,7 @@
  * @file From prompt to picture:  prompt -> ids -> context -> noise -> latent -> image.
  * Read `generate` from top to bottom; each line is a stage, and each stage has its file.
  */
-import { type Device, NonFiniteError, OutOfMemoryError, ShaderError, type Tensor } from "../engine/index.ts";
+import { type Device, NonFiniteError, OutOfMemoryError, ShaderError, type Tensor, UsageError } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import { chunkPrompt } from "../tokenizer/prompt/index.ts";
 import { type HypernetworkUse, requestedHypernetworks } from "./addons/hypernetwork-requests.ts";
@@ -46,6 +46,7 @@ export class StableDiffusion {
   #encoder: VaeEncoder | undefined;
   #stages: Stages | undefined;
   #storage: StageStorage;
+  #busy = false;
   /** Set once memory ran out: see `#mend`. */
   #vaeTile: number | undefined;
   readonly #encoded = new EncodedChunks();
@@ -118,15 +119,27 @@ export class StableDiffusion {
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
     const job = newJob(this.#planning, prompt, options);
+    this.#claim();
     try {
       return yield* this.#run(job);
     } catch (error) {
       // What the GPU reported first is the cause of whatever failed after it.
       throw options.signal?.aborted ? error : await this.device.causeOf(error);
     } finally {
+      this.#busy = false;
       this.#endRun();
-      options.refiner?.model.#endRun();
+      if (options.refiner) options.refiner.model.#endRun();
     }
+  }
+
+  /** One picture at a time: all of them write into the same inputs. It is refused and not queued, as a generator may be left for ever. */
+  #claim(): void {
+    if (this.#busy) {
+      throw new UsageError("MODEL_BUSY", "generate: this model is making a picture already", {
+        hint: "wait for its end, or call return() on its generator to stop it; two at once need two models",
+      });
+    }
+    this.#busy = true;
   }
 
   async *#run(job: Job): AsyncGenerator<GenerateStep, GeneratedImage> {
