@@ -61,11 +61,11 @@ export function floatBitsToHalf(bits: number): number {
 
 /** `source` as elements of a view, copied if its bytes are not aligned (an odd header length is allowed). */
 export function as16(source: Uint8Array): Uint16Array {
-  const bytes = source.byteOffset % 2 === 0 ? source : source.slice();
+  const bytes = source.byteOffset % 2 === 0 ? source : new Uint8Array(source); // Node's Buffer.slice copies nothing
   return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 1);
 }
 
 export function as32(source: Uint8Array): Uint32Array {
-  const bytes = source.byteOffset % 4 === 0 ? source : source.slice();
+  const bytes = source.byteOffset % 4 === 0 ? source : new Uint8Array(source);
   return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
 }

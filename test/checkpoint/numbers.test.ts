@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fromF16Bits, toF16Bits } from "../../engine/dtype.ts";
-import { floatBitsToHalf, halfBits } from "../../model/checkpoint/numbers.ts";
+import { as16, as32, floatBitsToHalf, halfBits } from "../../model/checkpoint/numbers.ts";
 import { largestMagnitude } from "../../model/checkpoint/permute.ts";
 import { readValues } from "../../model/checkpoint/values.ts";
 import { open, safetensors } from "./build-file.ts";
@@ -49,6 +49,14 @@ describe("largest magnitude", () => {
     expect(largestMagnitude(Uint32Array.of(bitsOf(-3), bitsOf(2)), "F32")).toBe(bitsOf(3));
     expect(largestMagnitude(Uint16Array.of(0xc040, 0x3f80), "BF16")).toBe(bitsOf(3));
   });
+});
+
+test("elements of a Node buffer at an odd offset, whose slice() copies nothing", () => {
+  const bytes = Buffer.concat([Buffer.from([9]), Buffer.from(Uint32Array.of(7, 0xfffffff0).buffer)]).subarray(1);
+  const odd = Buffer.from(new ArrayBuffer(16), 3, 8);
+  odd.set(bytes);
+  expect([...as32(odd)]).toEqual([7, 0xfffffff0]);
+  expect([...as16(odd)]).toEqual([7, 0, 0xfff0, 0xffff]);
 });
 
 test("row 16: values of every dtype, at an odd offset in the file", async () => {
