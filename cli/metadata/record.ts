@@ -66,7 +66,7 @@ export function recordPicture({ options, image, index, variant, files, machine }
       height: image.settings.height,
       ...prompting(options),
       tiling: options.tiling,
-      ...(options.hires ? secondPass(options.hires) : {}),
+      ...(options.hires ? secondPass(options.hires, image) : {}),
       ...("init" in options ? starting(options, image) : {}),
       ...("init" in options && variant === "pix2pix" ? { imageGuidance: options.imageGuidance ?? defaultImageGuidance } : {}),
       ...("mask" in options ? masking(options) : {}),
@@ -122,16 +122,17 @@ function prompting({ emphasis, commaBacktrack, oldEdits, zeroTerminalSnr, predic
   };
 }
 
-function secondPass(hires: HiresChoice): Settings {
-  const { size, scale, steps, denoise, sampler, schedule, prompt, negative, guidance } = hires;
+/** Sampler and schedule as they came to be: what the second pass takes over depends on what was said of the first. */
+function secondPass(hires: HiresChoice, { settings: first, hires: second = first }: GeneratedImage): Settings {
+  const { size, scale, steps, denoise, prompt, negative, guidance } = hires;
+  const same = second.sampler === first.sampler && second.schedule === first.schedule;
   return {
     hiresScale: size ? undefined : (scale ?? defaultHiresScale),
     hiresResize: size && `${size.width}x${size.height}`,
     hiresSteps: steps,
     hiresStrength: denoise ?? defaultHiresDenoise,
     hiresUpscaler: upscalerLabel(hires),
-    hiresSampler: sampler,
-    hiresSchedule: schedule,
+    ...(same ? {} : { hiresSampler: second.sampler, hiresSchedule: second.schedule ?? "automatic" }),
     hiresPrompt: prompt,
     hiresNegative: negative,
     hiresGuidance: guidance,
