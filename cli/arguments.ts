@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { UsageError } from "../engine/errors.ts";
 import type { Invocation } from "./options.ts";
 import { img2imgSyntax, inpaintSyntax } from "./syntax/from-picture.ts";
+import { gridSyntax } from "./syntax/grid.ts";
 import { infoSyntax, reproduceSyntax } from "./syntax/metadata.ts";
 import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./syntax/others.ts";
 import { planSyntax } from "./syntax/plan.ts";
@@ -22,6 +23,7 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
   txt2img: txt2imgSyntax,
   img2img: img2imgSyntax,
   inpaint: inpaintSyntax,
+  grid: gridSyntax,
   upscale: upscaleSyntax,
   inspect: inspectSyntax,
   tokenize: tokenizeSyntax,

@@ -29,6 +29,8 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
     case "img2img":
     case "inpaint":
       return (await import("./commands/txt2img.ts")).run(invocation.options, context);
+    case "grid":
+      return (await import("./commands/grid.ts")).run(invocation.options, context);
     case "upscale":
       return (await import("./commands/upscale.ts")).run(invocation.options, context);
     case "inspect":
@@ -72,7 +74,7 @@ async function leave(thrown: unknown): Promise<number> {
 
 /** True where Dawn will be loaded and a program reads stdout. */
 function wantsCleanStdout({ command, options }: Invocation): boolean {
-  if (command === "txt2img" || command === "img2img" || command === "inpaint" || command === "upscale")
+  if (command === "txt2img" || command === "img2img" || command === "inpaint" || command === "upscale" || command === "grid")
     return options.json || options.output === "-";
   return options.json && ["trace", "plan", "doctor", "reproduce"].includes(command);
 }

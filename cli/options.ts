@@ -93,6 +93,25 @@ export interface InpaintOptions extends Img2imgOptions {
   readonly padding: number;
 }
 
+/** Of a command that makes a picture from a prompt, from a picture, or in a part of one. */
+export type PictureOptions = Txt2imgOptions | Img2imgOptions | InpaintOptions;
+
+export interface GridOptions extends CommonOptions {
+  readonly picture: PictureOptions;
+  /** As given: "steps=10,20". */
+  readonly axes: { readonly x?: string | undefined; readonly y?: string | undefined; readonly z?: string | undefined };
+  /** Path, or "-" for stdout; without it a name made of the prompt. */
+  readonly output?: string | undefined;
+  /** Folder that keeps each picture. */
+  readonly cells?: string | undefined;
+  /** Most pixels of a cell's longer side in the grid. */
+  readonly cellSize?: number | undefined;
+  /** A seed was given; otherwise the picture's is a drawn one. */
+  readonly seeded: boolean;
+  /** What the cells' options are made of. */
+  readonly line: CommandLine;
+}
+
 export interface UpscaleOptions extends CommonOptions, GpuOptions {
   /** Path. */
   readonly picture: string;
@@ -194,6 +213,7 @@ export type Invocation =
   | { readonly command: "txt2img"; readonly options: Txt2imgOptions }
   | { readonly command: "img2img"; readonly options: Img2imgOptions }
   | { readonly command: "inpaint"; readonly options: InpaintOptions }
+  | { readonly command: "grid"; readonly options: GridOptions }
   | { readonly command: "upscale"; readonly options: UpscaleOptions }
   | { readonly command: "inspect"; readonly options: InspectOptions }
   | { readonly command: "tokenize"; readonly options: TokenizeOptions }

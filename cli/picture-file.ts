@@ -17,11 +17,14 @@ export async function keepPicture(picture: SessionPicture, place: Place): Promis
   return { path, seed, width, height };
 }
 
-/** The bytes of the PNG. */
-export function pictureFile({ request, image, files, variant, machine }: SessionPicture): Buffer {
+/** The bytes of the PNG, with `texts` beside its own. */
+export function pictureFile(
+  { request, image, files, variant, machine }: SessionPicture,
+  texts: Readonly<Record<string, string>> = {},
+): Buffer {
   const { options, batch } = request;
   const recipe = recordPicture({ options, image, index: batch?.index ?? 0, variant, files, machine });
-  return encodePng({ ...image, data: withoutAlpha(image.pixels) }, textsOf(recipe));
+  return encodePng({ ...image, data: withoutAlpha(image.pixels) }, { ...textsOf(recipe), ...texts });
 }
 
 /** RGBA -> RGB: the picture is opaque, and most tools expect three channels. */

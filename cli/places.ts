@@ -16,11 +16,7 @@ export interface Place {
 
 /** Checks every output before anything is loaded. @throws FileSystemError; UsageError STDOUT_IS_TERMINAL */
 export async function preparePlaces(requests: readonly PictureRequest[]): Promise<Place[]> {
-  if (requests.some(({ options }) => options.output === "-") && isatty(1)) {
-    throw new UsageError("STDOUT_IS_TERMINAL", "--output -: stdout is a terminal, which can't show a PNG", {
-      hint: "send it on (limn ... -o - > fox.png), or give a file name",
-    });
-  }
+  if (requests.some(({ options }) => options.output === "-")) refuseTerminal();
   const [pictures, latents] = [new Names(requests, "output"), new Names(requests, "saveLatent")];
   const taken = new Set<string>();
   const places: Place[] = [];
@@ -38,6 +34,14 @@ export async function preparePlaces(requests: readonly PictureRequest[]): Promis
     places.push({ seed, picture, latent });
   }
   return places;
+}
+
+/** @throws UsageError STDOUT_IS_TERMINAL */
+export function refuseTerminal(): void {
+  if (!isatty(1)) return;
+  throw new UsageError("STDOUT_IS_TERMINAL", "--output -: stdout is a terminal, which can't show a PNG", {
+    hint: "send it on (limn ... -o - > fox.png), or give a file name",
+  });
 }
 
 /** Pictures of one run may share a seed (one generator draws them all, or it is varied), but not a name. */

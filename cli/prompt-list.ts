@@ -3,9 +3,8 @@
  * anything is loaded.
  */
 import { UsageError } from "../engine/errors.ts";
-import { resolveSampling } from "../model/sampling/index.ts";
-import { planPrompts } from "../model/text/prompt-rules.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
+import { checkPicture } from "./check-picture.ts";
 import { asUsageError } from "./error-text.ts";
 import { optionName } from "./option-names.ts";
 import type { CommandLine, Invocation, PromptList } from "./options.ts";
@@ -46,8 +45,7 @@ function parseLine(line: string, base: CommandLine, tokenizer: ClipTokenizer): P
       hint: 'add --prompt "a red fox"',
     });
   }
-  if (options.sampler !== undefined || options.schedule !== undefined) resolveSampling(options);
-  planPrompts(tokenizer, options, { calls: options.steps ?? 20 }, options);
+  checkPicture(options, tokenizer);
   return invocation;
 }
 

@@ -179,6 +179,7 @@ const otherCommands = `
 Other commands (limn COMMAND --help):
   img2img PROMPT   make a picture from a picture (--init FILE)
   inpaint PROMPT   paint a part of a picture anew (--init FILE --mask FILE)
+  grid PROMPT      make many pictures that differ in some options, on one sheet (--x steps=10,20)
   upscale PICTURE  make a picture larger (-m ESRGAN)
   info PICTURE     show what made a picture, and how
   reproduce PICTURE  make it again, and compare

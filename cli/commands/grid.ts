@@ -1,0 +1,169 @@
+/** @file `limn grid`: many pictures that differ in one to three options, on one sheet with labels. */
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FileSystemError } from "../../engine/errors.ts";
+import type { Raster } from "../../model/image/index.ts";
+import { type Axis, parseAxis } from "../grid/axis.ts";
+import { type Axes, type Cell, CellKeys, cellKeyword, cellsOf, keptCells } from "../grid/cells.ts";
+import { checkCells } from "../grid/check.ts";
+import { drawSheet, layOut, shrunkSize, shrunkTo } from "../grid/sheet.ts";
+import { gridTexts } from "../grid/texts.ts";
+import { InitReader } from "../init.ts";
+import { readNoise } from "../latent-file.ts";
+import type { CommandContext, GridOptions } from "../options.ts";
+import { type Output, prepareOutput } from "../output.ts";
+import { pictureFile } from "../picture-file.ts";
+import { slug } from "../picture-name.ts";
+import { refuseTerminal } from "../places.ts";
+import { decodePng, encodePng } from "../png/png.ts";
+import { Session } from "../session.ts";
+import { writeStdout } from "../stdout.ts";
+import { type MadePicture, summaryJson, summaryText } from "../summary.ts";
+import { explainWriteFailure } from "../write-failure.ts";
+
+/** A cell's picture, and the texts of its file. */
+interface MadeCell {
+  readonly cell: Cell;
+  readonly raster: Raster;
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+/** @throws LimnError of every class; the signal's reason when it is aborted */
+export async function run(options: GridOptions, context: CommandContext): Promise<void> {
+  const axes = axesOf(options);
+  const { picture, output, cells: folder } = options;
+  const keys = new CellKeys();
+  if (output === "-") refuseTerminal();
+  const named = output ?? `${slug(picture.prompt)}-grid.png`;
+  const place =
+    output === "-" ? undefined : await prepareOutput(named, { overwrite: picture.overwrite, numbered: output === undefined });
+  if (folder !== undefined) await makeFolder(folder);
+  const kept = folder === undefined ? new Map<string, string>() : await keptCells(folder);
+  const seed = await seedOf(options, axes, keys, kept);
+  const cells = cellsOf(options, axes, seed);
+  await checkCells(cells, context.signal);
+  const session = new Session(picture, context);
+  try {
+    const made: MadeCell[] = [];
+    const inits = new InitReader();
+    let again = 0;
+    for (const cell of cells) {
+      const key = await keys.of(cell.options);
+      const path = kept.get(key);
+      const known = path === undefined ? undefined : await readCell(path, cell);
+      if (known) again++;
+      else session.progress.note(`${made.length + 1} of ${cells.length}: ${cell.labels.join(", ")}`);
+      const { noise } = cell.options;
+      const png = known
+        ? undefined
+        : pictureFile(
+            await session.make({
+              options: cell.options,
+              init: await inits.read(cell.options),
+              noise: noise === undefined ? undefined : await readNoise(noise),
+            }),
+            { [cellKeyword]: key },
+          );
+      if (png && folder !== undefined) await (await cellPlace(folder, cell)).write(png);
+      const one = known ?? cellOf(cell, png!);
+      made.push(options.cellSize === undefined ? one : { ...one, raster: shrunkTo(one.raster, options.cellSize) });
+      if (made.length === 1) expectToFit(options, axes, one.raster); // before the others are waited for
+    }
+    if (again > 0) session.progress.note(`${again} of ${cells.length} pictures were in ${folder} already`);
+    const images = [await keepSheet(options, axes, made, place, seed)];
+    const summary = session.summary(images);
+    if (options.json) await writeStdout(summaryJson(summary));
+    else if (place) await writeStdout(summaryText(summary));
+  } catch (error) {
+    if (context.signal.aborted && folder !== undefined)
+      session.progress.note(`the pictures so far are in ${folder}: the same command goes on from there`);
+    throw error;
+  } finally {
+    await session.close();
+  }
+}
+
+function axesOf({ axes: { x, y, z } }: GridOptions): Axes {
+  const none: Axis = { name: "", text: "", cost: 0, values: [{ label: "", apply: (cell) => cell }] };
+  return [
+    x === undefined ? none : parseAxis("x", x),
+    y === undefined ? none : parseAxis("y", y),
+    z === undefined ? none : parseAxis("z", z),
+  ];
+}
+
+/** Where no seed was asked for, that of a run that was interrupted; else the one just drawn. */
+async function seedOf(options: GridOptions, axes: Axes, keys: CellKeys, kept: ReadonlyMap<string, string>): Promise<bigint> {
+  const { seed } = options.picture;
+  if (options.seeded || kept.size === 0) return seed;
+  const seeds = new Set<bigint>();
+  for (const path of kept.values()) {
+    const found = /\bSeed: (\d{1,20})\b/.exec(decodePng(await readFile(path)).texts.get("parameters") ?? "")?.[1];
+    if (found !== undefined) seeds.add(BigInt(found));
+  }
+  for (const candidate of seeds) {
+    for (const cell of cellsOf(options, axes, candidate)) if (kept.has(await keys.of(cell.options))) return candidate;
+  }
+  return seed;
+}
+
+function expectToFit(options: GridOptions, axes: Axes, { width, height }: Raster): void {
+  layOut(labelsOf(axes), shrunkSize({ width, height }, options.cellSize ?? Number.POSITIVE_INFINITY));
+}
+
+function labelsOf([x, y, z]: Axes) {
+  const labels = (axis: Axis) => axis.values.map(({ label }) => label);
+  return { x: labels(x), y: labels(y), z: labels(z) };
+}
+
+async function keepSheet(
+  options: GridOptions,
+  axes: Axes,
+  made: readonly MadeCell[],
+  place: Output | undefined,
+  seed: bigint,
+): Promise<MadePicture> {
+  const byPlace = [...made].sort((a, b) => a.cell.place - b.cell.place);
+  const [width, height] = [
+    Math.max(...made.map(({ raster }) => raster.width)),
+    Math.max(...made.map(({ raster }) => raster.height)),
+  ];
+  const sheet = drawSheet(
+    layOut(labelsOf(axes), { width, height }),
+    byPlace.map(({ raster }) => raster),
+  );
+  const png = encodePng(sheet, gridTexts(axes, options, byPlace[0]!.texts));
+  const path = (await place?.write(png)) ?? "-";
+  if (!place) await writeStdout(png);
+  return { path, seed, width: sheet.width, height: sheet.height };
+}
+
+/** Undefined where the file is damaged: then the cell is made again. */
+async function readCell(path: string, cell: Cell): Promise<MadeCell | undefined> {
+  try {
+    return cellOf(cell, await readFile(path));
+  } catch {
+    return undefined;
+  }
+}
+
+function cellOf(cell: Cell, png: Buffer): MadeCell {
+  const { width, height, data, texts } = decodePng(png);
+  return { cell, raster: { width, height, channels: 4, data }, texts };
+}
+
+function cellPlace(folder: string, { place, labels }: Cell): Promise<Output> {
+  const name = `${String(place + 1).padStart(4, "0")}-${slug(labels.join(" "))}.png`;
+  return prepareOutput(join(folder, name), { overwrite: false, numbered: true });
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") {
+      throw new FileSystemError("OUTPUT_FOLDER", `--cells: ${folder} is a file, not a folder`, { hint: "choose another folder" });
+    }
+    throw explainWriteFailure(folder, error);
+  }
+}
