@@ -32,6 +32,7 @@ const names = [
   "oldEdits",
   "sizes",
   "tiling",
+  "vaeTile",
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
 export type PictureSettings = Pick<GenerateOptions, (typeof names)[number]>;

@@ -213,13 +213,13 @@ export class Session {
   }
 
   /** Refuses a picture that can't fit before anything is loaded for it. @throws OutOfMemoryError PICTURE_TOO_LARGE */
-  async #expectToFit({ width = 0, height = 0, guidance }: Txt2imgOptions, { device, software }: OpenDevice): Promise<void> {
+  async #expectToFit({ width = 0, height = 0, guidance, vaeTile }: Txt2imgOptions, { device, software }: OpenDevice): Promise<void> {
     if (width * height <= plannedPixels || this.#diffusion) return;
     const { model, vae, choice } = this.#files!;
     // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
     const memory = software ? totalmem() : undefined;
     const like = { tier: device.tier, precision: device.storage, vae, maxHeader: choice.maxHeader, memory };
-    const { problem } = await planModel(model, device, { ...like, size: { width, height, guidance } });
+    const { problem } = await planModel(model, device, { ...like, size: { width, height, guidance, vaeTile } });
     if (!problem) return;
     throw new OutOfMemoryError("PICTURE_TOO_LARGE", `${width}x${height} does not fit here: ${problem.message}`, {
       hint: problem.hint ?? "make a smaller picture; `limn plan` tells what a size takes",

@@ -14,7 +14,7 @@ import { type StageName, Stages, stageNames, stageWords } from "./stages.ts";
 export interface PlanOptions extends Pick<LoadOptions, "vae" | "maxHeader"> {
   readonly tier?: Tier;
   readonly precision?: "auto" | "f32" | "f16";
-  readonly size?: Pick<GenerateOptions, "width" | "height" | "guidance">;
+  readonly size?: Pick<GenerateOptions, "width" | "height" | "guidance" | "vaeTile">;
   /** Bytes that weights and activations may take; WebGPU does not tell how many there are. */
   readonly memory?: number | undefined;
 }
@@ -75,7 +75,7 @@ export async function planModel(
     const stages = new Stages(
       { device, config, schedule: new NoiseSchedule(config.schedule) },
       model.makeModules(),
-      { width, height, guidedParts: guidance === 1 ? 0 : 1, contextRows: 77, clipSkip: 1 },
+      { width, height, guidedParts: guidance === 1 ? 0 : 1, contextRows: 77, clipSkip: 1, vaeTile: options.size?.vaeTile },
       { text: storage, unet: storage, vae: storage },
     );
     const { activationBytes } = device;

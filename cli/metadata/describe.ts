@@ -44,6 +44,7 @@ const groups: readonly (readonly [label: string, names: Partial<Record<SettingNa
       prediction: "prediction",
       zeroSnr: "zero-terminal SNR",
       tiling: "tiling",
+      vaeTile: "VAE tiles",
     },
   ],
   [

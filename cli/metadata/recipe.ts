@@ -78,6 +78,8 @@ export const settingKinds = {
   /** Prompt editing as A1111 did before 1.6. */
   oldEdits: "flag",
   tiling: "flag",
+  /** Side of the VAE's tiles. */
+  vaeTile: "number",
   strength: "number",
   stepRule: "text",
   resizeMode: "text",

@@ -66,6 +66,7 @@ export function recordPicture({ options, image, index, variant, files, machine }
       height: image.settings.height,
       ...prompting(options),
       tiling: options.tiling,
+      vaeTile: options.vaeTile,
       ...(options.hires ? secondPass(options.hires, image) : {}),
       ...("init" in options ? starting(options, image) : {}),
       ...("init" in options && variant === "pix2pix" ? { imageGuidance: options.imageGuidance ?? defaultImageGuidance } : {}),

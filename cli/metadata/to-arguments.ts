@@ -44,6 +44,7 @@ const flags: Readonly<Record<SettingName, string | undefined>> = {
   commaBacktrack: "--comma-backtrack",
   oldEdits: "--old-edits",
   tiling: "--tiling",
+  vaeTile: "--vae-tile",
   strength: "--strength",
   stepRule: "--img2img-steps",
   resizeMode: "--resize-mode",

@@ -2,6 +2,7 @@
 import { Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
+import { usualTile } from "../../model/vae/tiles.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
 import type { CommandLine, Txt2imgOptions } from "../options.ts";
 import { addHiresOptions, hiresValues } from "./hires.ts";
@@ -81,6 +82,14 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
     .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity")
     .addOption(maxHeader())
     .option("--tiling", "let the edges continue each other, so that copies side by side have no seam")
+    .option("--vae-tiling", "encode and decode in overlapping tiles, for less memory; done anyway where the whole does not fit")
+    .addOption(
+      number(
+        "--vae-tile <pixels>",
+        "the same in tiles of this side, 128 to 4096 in steps of 64 (512)",
+        wholeNumber("vae-tile", { min: 128, max: 4096, hint: `a multiple of 64; ${usualTile} is usual` }),
+      ),
+    )
     .option("--noise <file>", "start from this noise: a safetensors with one tensor [1,4,H/8,W/8]")
     .option("--save-latent <file>", "write the final latent as safetensors");
   command.optionsGroup("Add-ons:");
@@ -151,6 +160,7 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
         ...loraValues(values),
         ...networkValues(values),
         tiling: values["tiling"] === true || undefined,
+        vaeTile: (values["vaeTile"] as number | undefined) ?? (values["vaeTiling"] === true ? usualTile : undefined),
         hires: hiresValues(values),
         preview: previewValues(values),
         prediction: values["prediction"] as "auto" | "eps" | "v",

@@ -31,6 +31,8 @@ describe("options of sampling, prompts and noise", () => {
     [["--no-zero-snr"], { zeroTerminalSnr: false }],
     [["--rng", "philox", "--compat", "comfy", "--ensd", "31337"], { rng: "philox", compat: "comfy", seedDelta: 31337 }],
     [["--variation-seed", "7", "--variation-strength", "0.2"], { variation: { seed: 7n, strength: 0.2 } }],
+    [["--vae-tiling"], { vaeTile: 512 }],
+    [["--vae-tile", "256"], { vaeTile: 256 }],
     [["--seed-resize", "512x768"], { resizeFrom: { width: 512, height: 768 } }],
     [
       ["--emphasis", "no-norm", "--clip-skip", "2", "--comma-backtrack", "0", "--old-edits"],
