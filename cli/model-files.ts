@@ -1,43 +1,46 @@
-/** @file The files of one model, open: the checkpoint, and a VAE of its own where there is one. */
+/** @file The files of one model, open: the checkpoint, and a VAE of its own and a refiner where there are such. */
 import { embeddedModel } from "./embedded-model.ts";
 import { type OpenModelSource, openModelSource } from "./model-source.ts";
 import type { Txt2imgOptions } from "./options.ts";
 
 /** Which model is meant, and how it is read. */
-export type ModelChoice = Pick<Txt2imgOptions, "model" | "vae" | "prediction" | "strict" | "allowNonfinite" | "maxHeader">;
+export type ModelChoice = Pick<
+  Txt2imgOptions,
+  "model" | "vae" | "refiner" | "prediction" | "strict" | "allowNonfinite" | "maxHeader"
+>;
 
 export interface ModelFiles {
   readonly choice: ModelChoice;
   readonly model: OpenModelSource;
   readonly vae: OpenModelSource | undefined;
+  readonly refiner: OpenModelSource | undefined;
   close(): Promise<void>;
 }
 
 /** @throws FileSystemError, NetworkError: those of `openModelSource` */
 export async function openModelFiles(choice: ModelChoice, signal: AbortSignal): Promise<ModelFiles> {
   const model = await openModelSource(choice.model ?? embeddedModel, signal);
-  const vae = choice.vae === undefined ? undefined : await openVae(choice.vae, model, signal);
-  return {
-    choice,
-    model,
-    vae,
-    async close() {
-      await model.close();
-      await vae?.close();
-    },
+  const opened = [model];
+  const close = async () => {
+    for (const source of opened) await source.close();
   };
-}
-
-async function openVae(place: string, model: OpenModelSource, signal: AbortSignal): Promise<OpenModelSource> {
+  const open = async (place: string | undefined): Promise<OpenModelSource | undefined> => {
+    if (place === undefined) return undefined;
+    const source = await openModelSource(place, signal);
+    opened.push(source);
+    return source;
+  };
   try {
-    return await openModelSource(place, signal);
+    return { choice, model, vae: await open(choice.vae), refiner: await open(choice.refiner), close };
   } catch (error) {
-    await model.close();
+    await close();
     throw error;
   }
 }
 
 /** Whether what is open will do for this choice too. */
 export function sameModel(a: ModelChoice, b: ModelChoice): boolean {
-  return (["model", "vae", "prediction", "strict", "allowNonfinite", "maxHeader"] as const).every((name) => a[name] === b[name]);
+  return (["model", "vae", "refiner", "prediction", "strict", "allowNonfinite", "maxHeader"] as const).every(
+    (name) => a[name] === b[name],
+  );
 }

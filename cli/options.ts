@@ -61,6 +61,9 @@ export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettin
   readonly preview: PreviewOptions;
   readonly prediction: "auto" | "eps" | "v";
   readonly vae?: string | undefined;
+  /** Path of the model that makes the last steps, and from where on, 0..1. */
+  readonly refiner?: string | undefined;
+  readonly refinerAt?: number | undefined;
   readonly overwrite: boolean;
   readonly strict: boolean;
   readonly allowNonfinite: boolean;

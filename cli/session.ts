@@ -57,6 +57,7 @@ export class Session {
   #opened: OpenDevice | undefined;
   #files: ModelFiles | undefined;
   #diffusion: StableDiffusion | undefined;
+  #refiner: StableDiffusion | undefined;
   readonly #loras = new LoraLibrary();
   readonly #embeddings = new EmbeddingShelf();
   readonly #hypernetworks = new HypernetworkLibrary();
@@ -86,10 +87,10 @@ export class Session {
     const embeddings = await this.#embeddingsFor(options);
     await this.#upscalers.expectFile(options.hires);
     const preview = await Preview.open(options.preview, this.progress);
-    const { model, vae } = await this.openFiles(options);
+    const { model, vae, refiner } = await this.openFiles(options);
     return this.onDevice(async (opened) => {
       const diffusion = await this.#load(request, opened, signal);
-      const files = usedFiles(options, { model: model.name, vae: vae?.name }, this.#signal);
+      const files = usedFiles(options, { model: model.name, vae: vae?.name, refiner: refiner?.name }, this.#signal);
       const image = await this.#generate(request, diffusion, preview, signal);
       opened.device.check();
       const { tier, storage } = opened.device;
@@ -176,6 +177,8 @@ export class Session {
     this.#count();
     this.#diffusion?.free();
     this.#diffusion = undefined;
+    this.#refiner?.free();
+    this.#refiner = undefined;
   }
 
   #count(): void {
@@ -188,7 +191,7 @@ export class Session {
   async #load({ options, init }: PictureRequest, opened: OpenDevice, signal: AbortSignal): Promise<StableDiffusion> {
     await this.#expectToFit(options, opened);
     if (this.#diffusion) return this.#diffusion;
-    const { model, vae, choice } = this.#files!;
+    const { model, vae, refiner, choice } = this.#files!;
     const { prediction, maxHeader, strict, allowNonfinite } = choice;
     this.progress.stage("load");
     const start = performance.now();
@@ -203,6 +206,18 @@ export class Session {
       picture: { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) },
     });
     this.#diffusion = diffusion;
+    if (refiner) {
+      const { width, height } = settingsOf(diffusion.config, { ...pictureSettings(options), init });
+      const picture = { ...pictureSettings(options), prompt: options.prompt, width, height };
+      this.#refiner = await StableDiffusion.load(refiner, {
+        device: opened.device,
+        signal,
+        maxHeader,
+        strict,
+        allowNonfinite,
+        picture,
+      });
+    }
     this.#seconds.load += (performance.now() - start) / 1000;
     this.progress.end(opened.adapter);
     for (const warning of diffusion.model.warnings) this.#warnOnce(warning);
@@ -213,7 +228,10 @@ export class Session {
   }
 
   /** Refuses a picture that can't fit before anything is loaded for it. @throws OutOfMemoryError PICTURE_TOO_LARGE */
-  async #expectToFit({ width = 0, height = 0, guidance, vaeTile }: Txt2imgOptions, { device, software }: OpenDevice): Promise<void> {
+  async #expectToFit(
+    { width = 0, height = 0, guidance, vaeTile }: Txt2imgOptions,
+    { device, software }: OpenDevice,
+  ): Promise<void> {
     if (width * height <= plannedPixels || this.#diffusion) return;
     const { model, vae, choice } = this.#files!;
     // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
@@ -246,6 +264,7 @@ export class Session {
       init,
       hires: await this.#hires(options, diffusion, signal),
       previews: preview !== undefined,
+      refiner: this.#refiner && { model: this.#refiner, at: options.refinerAt },
       embeddings: await this.#embeddingsFor(options),
       ...(await this.#loras.request(options)),
       ...(await this.#hypernetworks.request(options)),

@@ -20,6 +20,7 @@ export function a1111Recipe({ prompt, negative, values }: Infotext): PictureReci
     settings,
     model: modelOf(reader.text("Model"), reader.text("Model hash")),
     vae: modelOf(reader.text("VAE"), reader.text("VAE hash")),
+    refiner: titled(reader.text("Refiner")),
     loras: hashesOf(reader.text("Lora hashes"), "weights"),
     embeddings: hashesOf(reader.text("TI hashes"), "file"),
   } as const;
@@ -95,6 +96,7 @@ function settingsOf(reader: Reader): Settings {
     sigmaMax: reader.number("Schedule max sigma"),
     rho: reader.number("Schedule rho"),
     discardPenultimate: flag(reader.text("Discard penultimate sigma")),
+    refinerAt: reader.number("Refiner switch at"),
     strength: hires ? undefined : strength,
     ...masks(reader),
     ...(hires ? { hiresScale, hiresResize, hiresStrength: strength, ...hiresSettings(reader) } : {}),
@@ -148,6 +150,12 @@ function modelOf(name: string | undefined, hash: string | undefined): FileRefere
   if (name === undefined && hash === undefined) return undefined;
   const digits = hash !== undefined && /^[0-9a-f]{8,64}$/i.test(hash) ? hash.toLowerCase() : undefined;
   return { name, hash: digits, hashed: digits?.length === 8 ? "part" : "file" };
+}
+
+/** "sd_xl_refiner_1.0 [7440042bbd]" */
+function titled(title: string | undefined): FileReference | undefined {
+  const [, name, hash] = /^(.*?)(?: \[([0-9a-f]{8,64})\])?$/i.exec(title ?? "") ?? [];
+  return modelOf(name || undefined, hash);
 }
 
 /** "foo: 0123456789ab, bar: ba9876543210" */

@@ -58,8 +58,16 @@ function entries(recipe: PictureRecipe): Entry[] {
     ["Sigma tmin", s.churnMin || undefined],
     ["Sigma tmax", s.churnMax],
     ["Sigma noise", s.noiseScale === 1 ? undefined : s.noiseScale],
+    ["Refiner", refinerTitle(recipe.refiner)],
+    ["Refiner switch at", s.refinerAt],
     ["Version", generator],
   ];
+}
+
+/** Its "short title" of a checkpoint: "sd_xl_refiner_1.0 [7440042bbd]". */
+function refinerTitle(refiner: PictureRecipe["refiner"]): string | undefined {
+  if (refiner?.name === undefined) return undefined;
+  return [stem(refiner.name), ...(refiner.hash === undefined ? [] : [`[${refiner.hash.slice(0, shownHash)}]`])].join(" ");
 }
 
 function hiresEntries(s: Settings, choice: SamplingChoice): Entry[] {

@@ -61,7 +61,7 @@ const groups: readonly (readonly [label: string, names: Partial<Record<SettingNa
       discardPenultimate: "no penultimate sigma",
     },
   ],
-  ["SDXL", { originalSize: "original size", crop: "crop", targetSize: "target size" }],
+  ["SDXL", { originalSize: "original size", crop: "crop", targetSize: "target size", refinerAt: "refiner from" }],
   ["from", { strength: "strength", stepRule: "steps", resizeMode: "resized by", background: "behind it" }],
   ["mask", { maskBlur: "blur", maskInvert: "inverted", fill: "starts from", onlyMasked: "only that part", padding: "padding" }],
   [
@@ -98,8 +98,8 @@ export function describeRecipe(recipe: PictureRecipe): string[] {
 
 /** Every file that the picture needs, with what it is. */
 export function neededFiles(recipe: PictureRecipe): (readonly [kind: string, file: LoraReference])[] {
-  const { model, vae, upscaler, init, mask, noise } = recipe;
-  const single = { model, VAE: vae, upscaler, init, mask, noise };
+  const { model, vae, refiner, upscaler, init, mask, noise } = recipe;
+  const single = { model, VAE: vae, refiner, upscaler, init, mask, noise };
   return [
     ...Object.entries(single).flatMap(([kind, file]) => (file === undefined ? [] : [[kind, file] as const])),
     ...recipe.loras.map((file) => ["LoRA", file] as const),

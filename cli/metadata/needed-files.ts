@@ -52,6 +52,10 @@ export async function findNeeded(recipe: PictureRecipe, search: Search): Promise
   if (options.vae !== undefined) add("VAE", "--vae", await given(options.vae, recipe.vae, search.signal));
   else if (recipe.vae !== undefined)
     add("VAE", "--vae", await findFile(recipe.vae, { ...models, kind: "VAE", files: beside, option: "--model-dir or --vae" }));
+  if (recipe.refiner !== undefined) {
+    const option = "--model-dir";
+    add("refiner", "--refiner", await findFile(recipe.refiner, { ...models, kind: "refiner", files: beside, option }));
+  }
   if (recipe.command !== "txt2img") add("picture to start from", "--init", await picture("init", recipe, beside, search));
   if (recipe.command === "inpaint") add("mask", "--mask", await picture("mask", recipe, beside, search));
   if (recipe.noise !== undefined) add("noise", "--noise", await placed("noise", recipe.noise, beside, search));

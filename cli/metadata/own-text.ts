@@ -19,7 +19,7 @@ import {
 export const ownKeyword = "limn";
 const schema = "limn.picture/v1";
 const commands: readonly PictureCommand[] = ["txt2img", "img2img", "inpaint"];
-const files = ["model", "vae", "upscaler", "init", "mask", "noise"] as const;
+const files = ["model", "vae", "refiner", "upscaler", "init", "mask", "noise"] as const;
 const lists = ["loras", "embeddings", "hypernetworks"] as const;
 
 /** One line of JSON; integers are strings of digits. */

@@ -80,6 +80,8 @@ export const settingKinds = {
   tiling: "flag",
   /** Side of the VAE's tiles. */
   vaeTile: "number",
+  /** Where the refiner took over, 0..1. */
+  refinerAt: "number",
   strength: "number",
   stepRule: "text",
   resizeMode: "text",
@@ -124,6 +126,8 @@ export interface PictureRecipe {
   readonly settings: Settings;
   readonly model?: FileReference | undefined;
   readonly vae?: FileReference | undefined;
+  /** The model that made the last steps. */
+  readonly refiner?: FileReference | undefined;
   readonly loras: readonly LoraReference[];
   readonly embeddings: readonly FileReference[];
   readonly hypernetworks: readonly LoraReference[];

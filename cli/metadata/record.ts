@@ -17,13 +17,13 @@ import { emptyRecipe, type FileReference, type PictureRecipe, type Settings } fr
 type Options = Txt2imgOptions | Img2imgOptions | InpaintOptions;
 
 /** The files behind a run, each with its hash. */
-export type UsedFiles = Pick<PictureRecipe, "model" | "vae" | "init" | "mask" | "noise" | "upscaler"> &
+export type UsedFiles = Pick<PictureRecipe, "model" | "vae" | "refiner" | "init" | "mask" | "noise" | "upscaler"> &
   Partial<Pick<PictureRecipe, "loras" | "embeddings" | "hypernetworks">>;
 
 /** Hashes are read from disk; a run starts this early and waits for it late. */
 export async function usedFiles(
   options: Options,
-  { model, vae }: { readonly model: string; readonly vae: string | undefined },
+  { model, vae, refiner }: { readonly model: string; readonly vae: string | undefined; readonly refiner?: string | undefined },
   signal?: AbortSignal,
 ): Promise<UsedFiles> {
   const file = async (path: string | undefined): Promise<FileReference | undefined> =>
@@ -33,6 +33,7 @@ export async function usedFiles(
   return {
     model: await file(model),
     vae: await file(vae),
+    refiner: await file(refiner),
     init: await placed("init" in options ? options.init : undefined),
     mask: await placed("mask" in options ? options.mask : undefined),
     noise: await placed(options.noise),
@@ -83,7 +84,7 @@ export function textsOf(recipe: PictureRecipe): Record<string, string> {
 
 function sampling(settings: GeneratedImage["settings"]): Settings {
   const { steps, sampler, schedule, guidance, guidanceRescale, clipSkip, compat } = settings;
-  const { sigmas, sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate } = settings;
+  const { sigmas, sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, refinerAt } = settings;
   return {
     steps,
     sampler,
@@ -93,7 +94,7 @@ function sampling(settings: GeneratedImage["settings"]): Settings {
     guidanceRescale: guidanceRescale === 0 ? undefined : guidanceRescale,
     clipSkip: clipSkip === 1 ? undefined : clipSkip,
     compat,
-    ...{ sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate },
+    ...{ sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, refinerAt },
   };
 }
 

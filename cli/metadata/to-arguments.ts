@@ -45,6 +45,7 @@ const flags: Readonly<Record<SettingName, string | undefined>> = {
   oldEdits: "--old-edits",
   tiling: "--tiling",
   vaeTile: "--vae-tile",
+  refinerAt: "--refiner-at",
   strength: "--strength",
   stepRule: "--img2img-steps",
   resizeMode: "--resize-mode",

@@ -9,6 +9,7 @@ import { addHiresOptions, hiresValues } from "./hires.ts";
 import { addLoraOptions, loraValues } from "./loras.ts";
 import { addNetworkOptions, networkValues } from "./networks.ts";
 import { addPreviewOptions, previewValues } from "./preview.ts";
+import { addRefinerOptions, refinerValues } from "./refiner.ts";
 import { addNoiseOptions, addPromptOptions, addSamplerOptions, addSizeOptions, samplingValues } from "./sampling.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
@@ -105,6 +106,7 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
   addHiresOptions(command);
   command.optionsGroup("SDXL:");
   addSizeOptions(command);
+  addRefinerOptions(command);
   command.optionsGroup("Previews:");
   addPreviewOptions(command);
   command.optionsGroup("Machine:");
@@ -162,6 +164,7 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
         tiling: values["tiling"] === true || undefined,
         vaeTile: (values["vaeTile"] as number | undefined) ?? (values["vaeTiling"] === true ? usualTile : undefined),
         hires: hiresValues(values),
+        ...refinerValues(values),
         preview: previewValues(values),
         prediction: values["prediction"] as "auto" | "eps" | "v",
         vae: values["vae"] as string | undefined,

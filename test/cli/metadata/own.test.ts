@@ -13,6 +13,7 @@ const recipe: PictureRecipe = {
   settings: Object.fromEntries(settingNames.map((name) => [name, samples[settingKinds[name]]])) as Settings,
   model: { name: "a.safetensors", hash, hashed: "file" },
   vae: { name: "v.safetensors", hash, hashed: "file" },
+  refiner: { name: "r.safetensors", hash, hashed: "file" },
   upscaler: { name: "x4.pth", hash, hashed: "file" },
   init: { name: "i.png", path: "in/i.png", hash, hashed: "file" },
   mask: { name: "m.png", path: "m.png", hash, hashed: "file" },
