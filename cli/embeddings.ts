@@ -1,6 +1,7 @@
 /** @file The textual inversions of `--embedding-dir`: those that a picture's prompts name are opened, each once a session. */
-import { EmbeddingLibrary, type NamedEmbeddings } from "../model/addons/embedding-library.ts";
+import { EmbeddingLibrary, embeddingFile, type NamedEmbeddings } from "../model/addons/embedding-library.ts";
 import { listAddons } from "./addon-files.ts";
+import { embeddingPicture } from "./embedding-picture.ts";
 import { openFile } from "./file-source.ts";
 import type { FileReference } from "./metadata/recipe.ts";
 
@@ -27,11 +28,14 @@ export class EmbeddingShelf {
   }
 }
 
-/** Of one name in several folders, the first counts. */
+/** Of one name in several folders, the first counts; pictures come last, as most of them show what a file beside them does. */
 async function open(folders: readonly string[]): Promise<EmbeddingLibrary> {
-  const listed = (await Promise.all(folders.map((folder) => listAddons(folder, endings)))).flat();
-  const byName = new Map(listed.toReversed().map((file) => [file.name, file]));
-  return new EmbeddingLibrary([...byName.values()].map(({ name, path }) => ({ name, open: () => openFile(path) })));
+  const list = async (wanted: readonly string[]) =>
+    (await Promise.all(folders.map((folder) => listAddons(folder, wanted)))).flat();
+  const files = (await list(endings)).map(({ name, path }) => embeddingFile(name, () => openFile(path)));
+  const pictures = (await list([".png"])).map(({ name, path }) => embeddingPicture(name, path));
+  const byName = new Map([...files, ...pictures].toReversed().map((file) => [file.name, file]));
+  return new EmbeddingLibrary([...byName.values()]);
 }
 
 /** Those that a picture made use of, as its metadata names them. */

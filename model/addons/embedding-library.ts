@@ -9,13 +9,27 @@ import { readTextualInversion, type TextualInversion, vectorsFor } from "./textu
 export interface EmbeddingFile {
   /** What a prompt calls it: the file's name without folder and ending. */
   readonly name: string;
-  open(): Promise<ByteSource>;
+  /** Reads it; undefined for a picture without one, which does not count. */
+  read(): Promise<TextualInversion | undefined>;
+}
+
+/** A file of numbers; it is closed when it is read. */
+export function embeddingFile(name: string, open: () => Promise<ByteSource>): EmbeddingFile {
+  const read = async () => {
+    const source = await open();
+    try {
+      return await readTextualInversion(source, name);
+    } finally {
+      await source.close?.();
+    }
+  };
+  return { name, read };
 }
 
 /** All that can be named; what was opened is kept. */
 export class EmbeddingLibrary {
   readonly #files: readonly EmbeddingFile[];
-  readonly #opened = new Map<EmbeddingFile, Promise<TextualInversion>>();
+  readonly #opened = new Map<EmbeddingFile, Promise<TextualInversion | undefined>>();
 
   constructor(files: readonly EmbeddingFile[]) {
     this.#files = files;
@@ -29,35 +43,28 @@ export class EmbeddingLibrary {
     const squeezed = texts.map(squeeze);
     const named = this.#files.filter(({ name }) => squeeze(name) !== "" && squeezed.some((text) => text.includes(squeeze(name))));
     const read = await Promise.allSettled(named.map((file) => this.#open(file)));
-    return new NamedEmbeddings(new Map(named.map(({ name }, i) => [name, read[i]!])));
+    return new NamedEmbeddings(
+      new Map(named.map(({ name }, i) => [name, read[i]!] as const).filter(([, one]) => one.status === "rejected" || one.value)),
+    );
   }
 
-  #open(file: EmbeddingFile): Promise<TextualInversion> {
+  #open(file: EmbeddingFile): Promise<TextualInversion | undefined> {
     const known = this.#opened.get(file);
     if (known) return known;
-    const opening = openOne(file);
+    const opening = file.read();
     this.#opened.set(file, opening);
     return opening;
-  }
-}
-
-async function openOne({ name, open }: EmbeddingFile): Promise<TextualInversion> {
-  const source = await open();
-  try {
-    return await readTextualInversion(source, name);
-  } finally {
-    await source.close?.();
   }
 }
 
 /** For the text stage: see EmbeddingSet. */
 export class NamedEmbeddings implements EmbeddingSet {
   readonly names: readonly EmbeddingName[];
-  readonly #read: ReadonlyMap<string, PromiseSettledResult<TextualInversion>>;
+  readonly #read: ReadonlyMap<string, PromiseSettledResult<TextualInversion | undefined>>;
 
-  constructor(read: ReadonlyMap<string, PromiseSettledResult<TextualInversion>>) {
+  constructor(read: ReadonlyMap<string, PromiseSettledResult<TextualInversion | undefined>>) {
     this.#read = read;
-    this.names = [...read].map(([name, one]) => ({ name, vectors: one.status === "fulfilled" ? one.value.vectors : 1 }));
+    this.names = [...read].map(([name, one]) => ({ name, vectors: one.status === "fulfilled" ? (one.value?.vectors ?? 1) : 1 }));
   }
 
   async vectors(name: string, widths: readonly number[], encoder: number): Promise<Float32Array> {
@@ -71,8 +78,8 @@ export class NamedEmbeddings implements EmbeddingSet {
 
   #one(name: string): TextualInversion {
     const one = this.#read.get(name);
-    if (one?.status === "fulfilled") return one.value;
-    throw one?.reason ?? new RangeError(`no textual inversion "${name}"`);
+    if (one?.status === "fulfilled" && one.value) return one.value;
+    throw one?.status === "rejected" ? one.reason : new RangeError(`no textual inversion "${name}"`);
   }
 }
 

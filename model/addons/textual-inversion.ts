@@ -11,7 +11,7 @@ import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { readValues } from "../checkpoint/values.ts";
 
 /** Vectors for one text encoder. */
-interface Table {
+export interface Table {
   readonly width: number;
   /** [n * width] */
   readonly values: Float32Array;
@@ -50,16 +50,28 @@ export async function readTextualInversion(source: ByteSource, name: string): Pr
   const file = await openTensors(new MemorySource(bytes, source.name));
   const tables: Table[] = [];
   for (const key of tableNames(file)) tables.push(await readTable(file, key));
-  const [first] = tables;
-  const vectors = first!.values.length / first!.width;
-  const other = tables.find(({ width, values }) => values.length / width !== vectors);
-  if (other) {
-    throw wrongShape(file, `${vectors} vectors for one text encoder and ${other.values.length / other.width} for the other`);
-  }
-  if (vectors < 1 || vectors > maxVectors)
+  return textualInversion(source.name, { name, tables, hash: await hashOf(bytes) });
+}
+
+/** One of these tables, if they can be one. @throws ModelFileError EMBEDDING_SHAPE, CHECKPOINT_NONFINITE */
+export function textualInversion(file: string, made: Omit<TextualInversion, "vectors">): TextualInversion {
+  const [vectors = 0, ...others] = made.tables.map(({ width, values }) => values.length / width);
+  const other = others.find((count) => count !== vectors);
+  if (other !== undefined) throw wrongShape(file, `${vectors} vectors for one text encoder and ${other} for the other`);
+  if (vectors < 1 || vectors > maxVectors) {
     throw wrongShape(file, `${vectors} vectors, a prompt's chunk has room for 1 to ${maxVectors}`);
+  }
+  if (made.tables.every(({ values }) => values.every(Number.isFinite))) return { ...made, vectors };
+  throw new ModelFileError("CHECKPOINT_NONFINITE", `${file}: the textual inversion holds NaN or infinity`, {
+    hint: "its training went wrong: get another",
+    context: { file },
+  });
+}
+
+/** SHA-256 in hex. */
+export async function hashOf(bytes: Uint8Array): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", Uint8Array.from(bytes)));
-  return { name, vectors, tables, hash: Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") };
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** The tensors that count, in the order of the encoders. */
@@ -87,13 +99,8 @@ async function readTable(file: SafetensorsFile, key: string): Promise<Table> {
   const { shape } = file.tensors.get(key)!;
   const [count, width] = shape.length === 1 ? [1, shape[0]!] : shape;
   if (shape.length < 1 || shape.length > 2 || !count || !width)
-    throw wrongShape(file, `"${printable(key)}" is [${shape}], not [vectors, width]`);
-  const values = await readValues(file, key);
-  if (values.every(Number.isFinite)) return { width, values };
-  throw new ModelFileError("CHECKPOINT_NONFINITE", `${file.source.name}: the textual inversion holds NaN or infinity`, {
-    hint: "its training went wrong: get another",
-    context: { file: file.source.name, tensor: printable(key) },
-  });
+    throw wrongShape(file.source.name, `"${printable(key)}" is [${shape}], not [vectors, width]`);
+  return { width, values: await readValues(file, key) };
 }
 
 /**
@@ -122,9 +129,9 @@ function notOne(file: string, fact: string, hint: string): ModelFileError {
   return new ModelFileError("NOT_AN_EMBEDDING", `${file}: this is no textual inversion: ${fact}`, { hint, context: { file } });
 }
 
-function wrongShape(file: SafetensorsFile, fact: string): ModelFileError {
-  return new ModelFileError("EMBEDDING_SHAPE", `${file.source.name}: the textual inversion has ${fact}`, {
+function wrongShape(file: string, fact: string): ModelFileError {
+  return new ModelFileError("EMBEDDING_SHAPE", `${file}: the textual inversion has ${fact}`, {
     hint: "get it from its source again; it may be of another kind of model",
-    context: { file: file.source.name },
+    context: { file },
   });
 }

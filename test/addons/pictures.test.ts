@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openFile } from "../../cli/file-source.ts";
 import type { Device } from "../../engine/index.ts";
-import { EmbeddingLibrary } from "../../model/addons/embedding-library.ts";
+import { EmbeddingLibrary, embeddingFile } from "../../model/addons/embedding-library.ts";
 import { openHypernetwork } from "../../model/addons/hypernetwork.ts";
 import { MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
@@ -50,7 +50,9 @@ function embeddingOf(word: string): Uint8Array {
 }
 
 const library = (files: Readonly<Record<string, Uint8Array>>) =>
-  new EmbeddingLibrary(Object.entries(files).map(([name, bytes]) => ({ name, open: async () => new MemorySource(bytes, name) })));
+  new EmbeddingLibrary(
+    Object.entries(files).map(([name, bytes]) => embeddingFile(name, async () => new MemorySource(bytes, name))),
+  );
 
 test("a textual inversion made of a word's vectors gives the word's picture", async () => {
   const texts = ["a (zorp style:1.2) on white", "smudge, zorp style"];

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { listAddons } from "../../cli/addon-files.ts";
-import { EmbeddingLibrary } from "../../model/addons/embedding-library.ts";
+import { EmbeddingLibrary, embeddingFile } from "../../model/addons/embedding-library.ts";
 import { readTextualInversion, vectorsFor } from "../../model/addons/textual-inversion.ts";
 import { MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
@@ -112,13 +112,12 @@ describe("out of a folder", () => {
   const library = async () => {
     const opened: string[] = [];
     const files = await listAddons(join(folder, "in"), [".pt", ".bin", ".safetensors"]);
-    const watched = files.map(({ name, path }) => ({
-      name,
-      open: async () => {
+    const watched = files.map(({ name, path }) =>
+      embeddingFile(name, async () => {
         opened.push(name);
         return new MemorySource(new Uint8Array(readFileSync(path)), path);
-      },
-    }));
+      }),
+    );
     return { opened, names: files.map(({ name }) => name), library: new EmbeddingLibrary(watched) };
   };
 

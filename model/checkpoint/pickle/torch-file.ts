@@ -21,7 +21,7 @@ export interface TorchFile extends SafetensorsFile {
 /** Under which names the weights stand in a file that holds more: Lightning's, and those of BasicSR and its kin. The first counts. */
 const wrappers = ["state_dict", "params_ema", "params-ema", "params"];
 const maxDepth = 16;
-const maxVisits = 2_000_000;
+const maxVisits = 300_000;
 const maxName = 4096;
 /** Longest stretch that is read to gather a piece of a tensor that does not lie row by row. */
 const maxSpan = 512 * 1024 * 1024;
@@ -139,8 +139,8 @@ function lay(
   for (const [name, { storage, dtype, offset, shape, strides }] of named) {
     const elementBytes = bitsOf(dtype) / 8;
     const place = archive.place(storage);
-    const begin = place.begin + offset * elementBytes;
     const size = shape.reduce((product, length) => product * length, elementBytes);
+    const begin = place.begin + (size === 0 ? 0 : offset * elementBytes); // nothing may be said to begin anywhere
     if (isContiguous(shape, strides)) {
       tensors.set(name, { name, dtype, shape, begin, end: begin + size });
       continue;
