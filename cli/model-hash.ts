@@ -1,6 +1,6 @@
 /**
  * @file SHA-256 of models and what is added to them, for the hashes in a picture. Reading gigabytes takes longer than making a
- * picture, so they are remembered by path, size and time of change, and computed while the picture is made.
+ * picture, so they are remembered by path, size, time of change and inode (two files may change in one tick of the clock), and computed while the picture is made.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -22,8 +22,8 @@ export async function fileHash(path: string, hashed: Hashed, signal?: AbortSigna
     const absolute = resolve(path);
     const found = await stat(absolute);
     if (!found.isFile()) return undefined; // a device may have no end
-    const { size, mtimeMs } = found;
-    const key = `${hashed === "file" ? "" : `${hashed} `}${absolute} ${size} ${mtimeMs}`;
+    const { size, mtimeMs, ino } = found;
+    const key = `${hashed === "file" ? "" : `${hashed} `}${absolute} ${size} ${mtimeMs} ${ino}`;
     const known = (await readCache())[key];
     if (known !== undefined) return known;
     const hash = await sha256(absolute, await rangeOf(absolute, hashed), signal);
