@@ -6,7 +6,7 @@ import { describeRecipe, neededFiles } from "../metadata/describe.ts";
 import { type PictureTexts, readPictureTexts } from "../metadata/picture-texts.ts";
 import type { PictureRecipe } from "../metadata/recipe.ts";
 import { recipeOf } from "../metadata/recognise.ts";
-import { asCommandLine, toArguments } from "../metadata/to-arguments.ts";
+import { asCommandLine, fileArguments, toArguments } from "../metadata/to-arguments.ts";
 import type { InfoOptions } from "../options.ts";
 import { writeStdout } from "../stdout.ts";
 
@@ -39,7 +39,7 @@ function lines(path: string, { kind, texts, skipped }: PictureTexts, recipe: Pic
     `picture     ${printable(path, 4096)} (${kind})`,
     ...describeRecipe(recipe),
     ...skipped.map((text) => `not read    ${printable(text, 160)}`),
-    `again       ${printable(asCommandLine(toArguments(recipe)), 8000)}`,
+    `again       ${printable(asCommandLine(toArguments(recipe, fileArguments(recipe))), 8000)}`,
   ];
   const whole = [...texts].flatMap(([keyword, text]) => [
     "",
@@ -51,5 +51,13 @@ function lines(path: string, { kind, texts, skipped }: PictureTexts, recipe: Pic
 
 function record(path: string, { kind, texts, skipped }: PictureTexts, recipe: PictureRecipe): unknown {
   const files = neededFiles(recipe).map(([what, file]) => ({ kind: what, ...file }));
-  return { file: path, kind, recipe, files, arguments: toArguments(recipe), skipped, texts: Object.fromEntries(texts) };
+  return {
+    file: path,
+    kind,
+    recipe,
+    files,
+    arguments: toArguments(recipe, fileArguments(recipe)),
+    skipped,
+    texts: Object.fromEntries(texts),
+  };
 }

@@ -82,6 +82,20 @@ export function toArguments({ command, prompt, negative, settings }: PictureReci
   return [command, ...(negative === "" ? [] : [`--negative=${negative}`]), ...options, ...files, "--", prompt];
 }
 
+/** Options for the files by the names that the metadata gives: for people, who know where those are. */
+export function fileArguments({ model, vae, init, mask, noise, loras, hypernetworks }: PictureRecipe): string[] {
+  const single = { model, vae, init, mask, noise };
+  return [
+    ...Object.entries(single).flatMap(([name, file]) =>
+      file === undefined ? [] : [`--${name}=${file.path ?? file.name ?? ""}`],
+    ),
+    ...loras.flatMap(({ name, textEncoder, unet }) =>
+      textEncoder === undefined ? [] : [`--lora=${name}:${textEncoder}:${unet}`],
+    ),
+    ...hypernetworks.flatMap(({ name, textEncoder }) => (textEncoder === undefined ? [] : [`--hypernet=${name}:${textEncoder}`])),
+  ];
+}
+
 /** The same as a line for a shell. */
 export function asCommandLine(words: readonly string[]): string {
   return ["limn", ...words].map((word) => (/^[\w.,:=/+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");

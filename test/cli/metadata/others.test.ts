@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { parseArguments } from "../../../cli/arguments.ts";
 import { recipeOf } from "../../../cli/metadata/recognise.ts";
+import { fileArguments, toArguments } from "../../../cli/metadata/to-arguments.ts";
+import { resolveSampling } from "../../../model/sampling/index.ts";
 
 const read = (texts: Readonly<Record<string, string>>) => recipeOf(new Map(Object.entries(texts)));
 
@@ -178,5 +181,107 @@ describe("stable-diffusion.cpp's text", () => {
       guidance: 5,
     });
     expect(recipe.settings.eta).toBeUndefined();
+  });
+});
+
+describe("names of samplers and schedules", () => {
+  const a1111 = {
+    samplers:
+      "DPM++ 2M|DPM++ SDE|DPM++ 2M SDE|DPM++ 2M SDE Heun|DPM++ 2S a|DPM++ 3M SDE|Euler a|Euler|LMS|Heun|DPM2|DPM2 a|DPM fast|DPM adaptive|Restart|DDIM|DDIM CFG++|PLMS|UniPC|LCM",
+    schedules:
+      "Automatic|Uniform|Karras|Exponential|Polyexponential|SGM Uniform|KL Optimal|Align Your Steps|Simple|Normal|DDIM|Beta",
+  };
+  const comfy = {
+    samplers:
+      "euler|euler_cfg_pp|euler_ancestral|euler_ancestral_cfg_pp|heun|dpm_2|dpm_2_ancestral|lms|dpm_fast|dpm_adaptive|dpmpp_2s_ancestral|dpmpp_sde|dpmpp_sde_gpu|dpmpp_2m|dpmpp_2m_sde|dpmpp_2m_sde_gpu|dpmpp_2m_sde_heun|dpmpp_3m_sde|dpmpp_3m_sde_gpu|ddpm|lcm|ipndm|deis|res_multistep|er_sde|ddim|uni_pc|uni_pc_bh2",
+    schedules: "simple|sgm_uniform|karras|exponential|ddim_uniform|beta|normal|kl_optimal",
+  };
+  const sdcpp = {
+    samplers:
+      "euler|euler_a|heun|dpm2|dpm++2s_a|dpm++2m|dpm++2mv2|ipndm|lcm|ddim_trailing|tcd|res_multistep|er_sde|euler_cfg_pp|euler_a_cfg_pp|dpm++2m_sde|dpm++2m_sde_bt|lms",
+    schedules: "discrete|karras|exponential|ays|gits|sgm_uniform|simple|kl_optimal|beta",
+  };
+  const pairs = ({ samplers, schedules }: typeof a1111) =>
+    samplers.split("|").flatMap((sampler) => schedules.split("|").map((schedule) => [sampler, schedule] as const));
+
+  it("of every program are limn's too", () => {
+    for (const [sampler, schedule] of pairs(a1111)) {
+      const text = `x\nSteps: 20, Sampler: ${sampler}, Schedule type: ${schedule}, CFG scale: 7, Seed: 1`;
+      expect(resolveSampling(read({ parameters: text })!.settings).sampler.label).toBe(sampler);
+    }
+    for (const [sampler_name, scheduler] of pairs(comfy)) {
+      const node = { ...graph["3"], inputs: { ...graph["3"].inputs, sampler_name, scheduler } };
+      resolveSampling(read({ prompt: JSON.stringify({ ...graph, "3": node }) })!.settings);
+    }
+    for (const [sampler, schedule] of pairs(sdcpp)) {
+      const text = `x\nSteps: 20, CFG scale: 7.0, Seed: 1, Sampler: ${sampler} ${schedule}, Version: stable-diffusion.cpp`;
+      resolveSampling(read({ parameters: text })!.settings);
+    }
+  });
+});
+
+describe("the command that makes a picture again", () => {
+  const parse = (texts: Readonly<Record<string, string>>) => {
+    const recipe = read(texts)!;
+    const invocation = parseArguments(toArguments(recipe, fileArguments(recipe)), "1");
+    if (invocation.command !== "txt2img" && invocation.command !== "img2img" && invocation.command !== "inpaint")
+      throw new Error();
+    return invocation;
+  };
+
+  it("is one that limn takes, for everything that A1111 says", () => {
+    const { options } = parse({
+      parameters:
+        "--a (red:1.2) fox\nNegative prompt: -blurry\nSteps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7, Seed: 5, Size: 512x768, " +
+        "Model: sd15, Variation seed: 9, Variation seed strength: 0.25, Seed resize from: 512x512, Denoising strength: 0.5, Clip skip: 2, " +
+        "ENSD: 31337, Tiling: True, Hires prompt: big, Hires upscale: 2, Hires steps: 10, Hires upscaler: Latent (nearest-exact), " +
+        "Emphasis: No norm, Discard penultimate sigma: True, Schedule min sigma: 0.1, Schedule max sigma: 10, Schedule rho: 5, " +
+        "Eta: 0.5, Sigma churn: 1, Sigma tmin: 0.1, Sigma tmax: 9, Sigma noise: 1.01, Version: v1.5.0",
+    });
+    expect(options).toMatchObject({ prompt: "--a (red:1.2) fox", negative: "-blurry", model: "sd15", seed: 5n, compat: "a1111" });
+    expect(options).toMatchObject({
+      variation: { seed: 9n, strength: 0.25 },
+      resizeFrom: { width: 512, height: 512 },
+      seedDelta: 31337,
+    });
+    expect(options).toMatchObject({
+      clipSkip: 2,
+      tiling: true,
+      emphasis: "no-norm",
+      oldEdits: true,
+      discardPenultimate: true,
+      rng: "philox",
+    });
+    expect(options).toMatchObject({
+      sigmaMin: 0.1,
+      sigmaMax: 10,
+      rho: 5,
+      eta: 0.5,
+      churn: 1,
+      churnMin: 0.1,
+      churnMax: 9,
+      noiseScale: 1.01,
+    });
+    expect(options.hires).toMatchObject({ scale: 2, steps: 10, denoise: 0.5, upscaler: "Latent (nearest-exact)", prompt: "big" });
+  });
+
+  it("is one that limn takes, for inpainting and for ComfyUI", () => {
+    const masked =
+      "x\nSteps: 20, Sampler: DDIM, CFG scale: 7, Seed: 5, Size: 512x512, Denoising strength: 0.75, Mask blur: 4, Masked content: latent nothing";
+    const recipe = read({ parameters: masked })!;
+    const files = ["--init=a.png", "--mask=b.png"];
+    expect(parseArguments(toArguments(recipe, files), "1")).toMatchObject({
+      command: "inpaint",
+      options: { init: "a.png", mask: "b.png", strength: 0.75, maskBlur: 4, fill: "nothing" },
+    });
+    const { options } = parse({ prompt: JSON.stringify(graph) });
+    expect(options).toMatchObject({
+      model: "v1-5.safetensors",
+      vae: "kl.safetensors",
+      compat: "comfy",
+      clipSkip: 2,
+      schedule: "normal",
+    });
+    expect(options.loras).toEqual([{ path: "foo.safetensors", text: 0.5, unet: 0.8 }]);
   });
 });
