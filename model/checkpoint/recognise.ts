@@ -78,7 +78,12 @@ const marks: readonly Mark[] = [
   {
     pattern: /^(emb_params|string_to_param|clip_[lg]$)/,
     what: "a textual inversion (an embedding), not a whole model",
-    hint: wholeModel,
+    hint: `${wholeModel}; a prompt names a textual inversion of --embedding-dir`,
+  },
+  {
+    pattern: /^\d+\.[01]\.linear/,
+    what: "a hypernetwork (an add-on), not a whole model",
+    hint: `${wholeModel}; a hypernetwork goes with --hypernet`,
   },
   { pattern: /(^|\.)joint_blocks\./, what: "a Stable Diffusion 3 model", hint: `not supported; ${wholeModel}` },
   { pattern: /(^|\.)double_blocks\./, what: "a Flux model", hint: `not supported; ${wholeModel}` },

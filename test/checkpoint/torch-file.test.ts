@@ -401,6 +401,15 @@ describe("the pickle", () => {
   });
 });
 
+test.each([
+  ["web-ui.older.pt", /a textual inversion/],
+  ["hypernetwork.pt", /a hypernetwork/],
+  ["state.legacy.ckpt", /no model that limn knows/],
+])("%s given as a model: what it is", async (name, message) => {
+  const file = await openModelFile(new MemorySource(saved(name), name));
+  await expect(readConfig(file)).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED", message: expect.stringMatching(message) });
+});
+
 test("a pickle that torch did not write is named", async () => {
   const error = await refusal(Uint8Array.from([...pickle(op.emptyDict), ...new Uint8Array(60)]));
   expect([error.code, error.message]).toEqual(["NOT_SAFETENSORS", expect.stringContaining("pickle")]);
