@@ -1,8 +1,11 @@
 /** @file The change that an add-on makes to a weight, in place. */
-import { defineKernel, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
-import { flatIndex } from "../snippets.ts";
+import { defineKernel, ShapeError, type Tensor } from "../../engine/index.ts";
 import { expectWindow, uniformsOf, type WeightWindow, weightAt, windowUniforms } from "./window.ts";
 
+/**
+ * An invocation takes one output and BLOCK inner indices: it reads along a row of D, a cache line, and its neighbours' writes lie beside its
+ * own.
+ */
 export const mergeWeightKernel = defineKernel({
   name: "merge-weight",
   buffers: {
@@ -13,22 +16,25 @@ export const mergeWeightKernel = defineKernel({
   },
   uniforms: { ...windowUniforms, inner: "u32", keep: "f32", scale: "f32", strength: "f32" },
   flags: { DELTA: false, OUTPUT_GAIN: false, INPUT_GAIN: false },
-  snippets: [flatIndex, weightAt],
+  tunables: { BLOCK: 16 },
+  snippets: [weightAt],
   wgsl: /* wgsl */ `
     @compute @workgroup_size(WORKGROUP_SIZE)
-    fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
-      let i = flat_index(id, grid);
-      if (i >= uniforms.outputs * uniforms.inner) { return; }
-      let output = i % uniforms.outputs;
-      let j = i / uniforms.outputs;
-      var gain = 1.0;
-      if (OUTPUT_GAIN) { gain *= output_gain[output]; }
-      if (INPUT_GAIN) { gain *= input_gain[j / uniforms.taps]; }
-      var change = 0.0;
-      if (DELTA) { change = uniforms.scale * delta[output * uniforms.inner + j]; }
-      let at = weight_at(output, j);
-      let w = weight[at];
-      weight[at] = w + uniforms.strength * (w * (uniforms.keep * gain - 1.0) + change * gain);
+    fn main(@builtin(global_invocation_id) id: vec3u) {
+      let output = id.x;
+      if (output >= uniforms.outputs) { return; }
+      var output_factor = 1.0;
+      if (OUTPUT_GAIN) { output_factor = output_gain[output]; }
+      let end = min((id.y + 1u) * BLOCK, uniforms.inner);
+      for (var j = id.y * BLOCK; j < end; j++) {
+        var gain = output_factor;
+        if (INPUT_GAIN) { gain *= input_gain[j / uniforms.taps]; }
+        var change = 0.0;
+        if (DELTA) { change = uniforms.scale * delta[output * uniforms.inner + j]; }
+        let at = weight_at(output, j);
+        let w = weight[at];
+        weight[at] = w + uniforms.strength * (w * (uniforms.keep * gain - 1.0) + change * gain);
+      }
     }`,
 });
 
@@ -63,7 +69,7 @@ export function mergeWeight(window: WeightWindow, options: MergeOptions): void {
   mergeWeightKernel.launch(
     { weight: window.tensor, delta, output_gain: outputGain, input_gain: inputGain },
     { ...uniformsOf(window), inner, keep, scale, strength },
-    perElement(window.outputs * inner),
+    [Math.ceil(window.outputs / 64), Math.ceil(inner / 16)],
     { flags: { DELTA: delta !== undefined, OUTPUT_GAIN: outputGain !== undefined, INPUT_GAIN: inputGain !== undefined } },
   );
 }
