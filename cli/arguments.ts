@@ -7,7 +7,9 @@ import { gridSyntax } from "./syntax/grid.ts";
 import { infoSyntax, reproduceSyntax } from "./syntax/metadata.ts";
 import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./syntax/others.ts";
 import { planSyntax } from "./syntax/plan.ts";
+import { replSyntax } from "./syntax/repl.ts";
 import type { Syntax } from "./syntax/shared.ts";
+import { stylesSyntax } from "./syntax/styles.ts";
 import { txt2imgSyntax } from "./syntax/txt2img.ts";
 import { upscaleSyntax } from "./syntax/upscale.ts";
 
@@ -24,6 +26,8 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
   img2img: img2imgSyntax,
   inpaint: inpaintSyntax,
   grid: gridSyntax,
+  repl: replSyntax,
+  styles: stylesSyntax,
   upscale: upscaleSyntax,
   inspect: inspectSyntax,
   tokenize: tokenizeSyntax,

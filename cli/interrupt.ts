@@ -8,20 +8,33 @@ export interface Interruption {
   readonly signal: AbortSignal;
   /** Exit code of the signal that came, undefined while none has. */
   readonly exitCode: () => number | undefined;
+  /** From now on Ctrl-C is the handler's, until the function returned is called. SIGTERM still ends the run. */
+  readonly takeInterrupts: (handler: () => void) => () => void;
 }
 
 /** Installs the handlers. Leaving runs the process's exit handlers, which remove unfinished files. */
 export function watchSignals(): Interruption {
   const controller = new AbortController();
   let exitCode: number | undefined;
+  let taken: (() => void) | undefined;
   const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated } as const;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
+      if (name === "SIGINT" && taken) return taken();
       if (exitCode !== undefined) process.exit(codes[name]);
       exitCode = codes[name];
       controller.abort();
       setTimeout(() => process.exit(codes[name]), graceMillis).unref();
     });
   }
-  return { signal: controller.signal, exitCode: () => exitCode };
+  return {
+    signal: controller.signal,
+    exitCode: () => exitCode,
+    takeInterrupts(handler) {
+      taken = handler;
+      return () => {
+        taken = undefined;
+      };
+    },
+  };
 }

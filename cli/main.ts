@@ -14,7 +14,7 @@ const interruption = watchSignals();
 try {
   const invocation = parseArguments(argv, packageVersion);
   if (wantsCleanStdout(invocation)) guardStdout();
-  await run(invocation, { signal: interruption.signal });
+  await run(invocation, interruption);
   await finishStdout();
 } catch (error) {
   process.exitCode = await leave(error);
@@ -31,6 +31,10 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
       return (await import("./commands/txt2img.ts")).run(invocation.options, context);
     case "grid":
       return (await import("./commands/grid.ts")).run(invocation.options, context);
+    case "repl":
+      return (await import("./commands/repl.ts")).run(invocation.options, context);
+    case "styles":
+      return (await import("./commands/styles.ts")).run(invocation.options);
     case "upscale":
       return (await import("./commands/upscale.ts")).run(invocation.options, context);
     case "inspect":
@@ -76,5 +80,5 @@ async function leave(thrown: unknown): Promise<number> {
 function wantsCleanStdout({ command, options }: Invocation): boolean {
   if (command === "txt2img" || command === "img2img" || command === "inpaint" || command === "upscale" || command === "grid")
     return options.json || options.output === "-";
-  return options.json && ["trace", "plan", "doctor", "reproduce"].includes(command);
+  return options.json && ["repl", "trace", "plan", "doctor", "reproduce"].includes(command);
 }

@@ -10,6 +10,7 @@ import type { Color } from "./image/read-image.ts";
 import type { LoraChoice } from "./loras.ts";
 import type { PictureSettings } from "./picture-settings.ts";
 import type { PreviewOptions } from "./preview/preview-options.ts";
+import type { StyleChoice } from "./styles.ts";
 
 export interface CommonOptions {
   /** One JSON object on stdout, errors as JSON on stderr. */
@@ -42,7 +43,14 @@ export interface CommandLine {
   readonly words: readonly string[];
 }
 
-export interface Txt2imgOptions extends CommonOptions, GpuOptions, PictureSettings, LoraChoice, EmbeddingChoice, HypernetChoice {
+export interface Txt2imgOptions
+  extends CommonOptions,
+    GpuOptions,
+    PictureSettings,
+    LoraChoice,
+    EmbeddingChoice,
+    HypernetChoice,
+    StyleChoice {
   readonly prompt: string;
   readonly negative: string;
   /** Path of the checkpoint; without it the embedded one. */
@@ -113,6 +121,16 @@ export interface GridOptions extends CommonOptions {
   readonly seeded: boolean;
   /** What the cells' options are made of. */
   readonly line: CommandLine;
+}
+
+export interface ReplOptions extends CommonOptions {
+  /** What every picture begins with. */
+  readonly picture: PictureOptions;
+  readonly line: CommandLine;
+}
+
+export interface StylesOptions extends CommonOptions {
+  readonly stylesFile?: string | undefined;
 }
 
 export interface UpscaleOptions extends CommonOptions, GpuOptions {
@@ -210,6 +228,8 @@ export interface DoctorOptions extends CommonOptions, GpuOptions {}
 export interface CommandContext {
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Makes Ctrl-C the handler's until the function returned is called. */
+  readonly takeInterrupts?: (handler: () => void) => () => void;
 }
 
 export type Invocation =
@@ -217,6 +237,8 @@ export type Invocation =
   | { readonly command: "img2img"; readonly options: Img2imgOptions }
   | { readonly command: "inpaint"; readonly options: InpaintOptions }
   | { readonly command: "grid"; readonly options: GridOptions }
+  | { readonly command: "repl"; readonly options: ReplOptions }
+  | { readonly command: "styles"; readonly options: StylesOptions }
   | { readonly command: "upscale"; readonly options: UpscaleOptions }
   | { readonly command: "inspect"; readonly options: InspectOptions }
   | { readonly command: "tokenize"; readonly options: TokenizeOptions }

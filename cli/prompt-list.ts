@@ -37,7 +37,7 @@ export async function readPromptList({ file, line: base }: PromptList): Promise<
 }
 
 function parseLine(line: string, base: CommandLine, tokenizer: ClipTokenizer): PictureInvocation {
-  const words = line.startsWith("-") ? optionWords(line) : [`--prompt=${line}`];
+  const words = lineWords(line);
   const invocation = vary(base, words) as PictureInvocation;
   const { options } = invocation;
   if (!words.some((word) => word.startsWith("--prompt=")) && options.prompt === "") {
@@ -47,6 +47,11 @@ function parseLine(line: string, base: CommandLine, tokenizer: ClipTokenizer): P
   }
   checkPicture(options, tokenizer);
   return invocation;
+}
+
+/** What a line says, in words of the command line: it is a prompt, or begins with a dash. @throws UsageError RUN_OPTION, UNCLOSED_QUOTE */
+export function lineWords(line: string): string[] {
+  return line.startsWith("-") ? optionWords(line) : [`--prompt=${line}`];
 }
 
 /** `--prompt a red fox --cfg_scale 7` -> limn's words. @throws UsageError RUN_OPTION, UNCLOSED_QUOTE */

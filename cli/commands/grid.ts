@@ -18,6 +18,7 @@ import { refuseTerminal } from "../places.ts";
 import { decodePng, encodePng } from "../png/png.ts";
 import { Session } from "../session.ts";
 import { writeStdout } from "../stdout.ts";
+import { withStyles } from "../styles.ts";
 import { type MadePicture, summaryJson, summaryText } from "../summary.ts";
 import { explainWriteFailure } from "../write-failure.ts";
 
@@ -40,7 +41,7 @@ export async function run(options: GridOptions, context: CommandContext): Promis
   if (folder !== undefined) await makeFolder(folder);
   const kept = folder === undefined ? new Map<string, string>() : await keptCells(folder);
   const seed = await seedOf(options, axes, keys, kept);
-  const cells = cellsOf(options, axes, seed);
+  const cells = await styledCells(options, axes, seed);
   await checkCells(cells, context.signal);
   const session = new Session(picture, context);
   try {
@@ -102,9 +103,14 @@ async function seedOf(options: GridOptions, axes: Axes, keys: CellKeys, kept: Re
     if (found !== undefined) seeds.add(BigInt(found));
   }
   for (const candidate of seeds) {
-    for (const cell of cellsOf(options, axes, candidate)) if (kept.has(await keys.of(cell.options))) return candidate;
+    for (const cell of await styledCells(options, axes, candidate)) if (kept.has(await keys.of(cell.options))) return candidate;
   }
   return seed;
+}
+
+async function styledCells(options: GridOptions, axes: Axes, seed: bigint): Promise<Cell[]> {
+  const cells = cellsOf(options, axes, seed);
+  return Promise.all(cells.map(async (cell) => ({ ...cell, options: await withStyles(cell.options) })));
 }
 
 function expectToFit(options: GridOptions, axes: Axes, { width, height }: Raster): void {

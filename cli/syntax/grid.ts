@@ -62,8 +62,11 @@ export function gridSyntax(): Syntax {
 }
 
 /** The options of txt2img, img2img and inpaint together: which it is, --init and --mask say. */
-export function anyPictureSyntax(): { readonly command: Command; picture(line: CommandLine): PictureOptions } {
-  const { command, options } = pictureSyntax();
+export function anyPictureSyntax(choice?: { readonly promptWanted: boolean }): {
+  readonly command: Command;
+  picture(line: CommandLine): PictureOptions;
+} {
+  const { command, options } = pictureSyntax(choice);
   command.optionsGroup("From a picture:");
   addInitOptions(command);
   addMaskOptions(command);

@@ -12,6 +12,7 @@ import { addPreviewOptions, previewValues } from "./preview.ts";
 import { addRefinerOptions, refinerValues } from "./refiner.ts";
 import { addNoiseOptions, addPromptOptions, addSamplerOptions, addSizeOptions, samplingValues } from "./sampling.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
+import { addStyleOptions, styleValues } from "./styles.ts";
 
 /** Longest prompt, bytes of UTF-8 (the tokenizer's own limit, known here so that it is checked before anything is loaded). */
 const maxPromptBytes = 65_536;
@@ -27,7 +28,10 @@ export function txt2imgSyntax(): Syntax {
 }
 
 /** What every command that makes pictures takes. */
-export function pictureSyntax(): { readonly command: Command; options(line: CommandLine): Txt2imgOptions } {
+export function pictureSyntax({ promptWanted = true } = {}): {
+  readonly command: Command;
+  options(line: CommandLine): Txt2imgOptions;
+} {
   const command = new Command("limn")
     .usage('"PROMPT" [options]')
     .description('Make a picture from a prompt. (limn "PROMPT" is short for limn txt2img "PROMPT".)')
@@ -97,6 +101,7 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
   addLoraOptions(command);
   addNetworkOptions(command);
   command.optionsGroup("Prompt rules:");
+  addStyleOptions(command);
   addPromptOptions(command);
   command.optionsGroup("Sampling:");
   addSamplerOptions(command);
@@ -119,7 +124,7 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
       const values: Values = command.opts();
       const prompts = values["prompts"] as string | undefined;
       const given = (values["prompt"] as string | undefined) ?? command.args[0];
-      if (given === undefined && prompts === undefined)
+      if (given === undefined && prompts === undefined && promptWanted)
         throw new UsageError("MISSING_ARGUMENT", "there is no prompt", { hint: 'limn "a red fox" --seed 3' });
       const prompt = checkedPrompt("prompt", given ?? "");
       const batch = (values["batch"] as number | undefined) ?? 1;
@@ -159,6 +164,7 @@ export function pictureSyntax(): { readonly command: Command; options(line: Comm
         sampler: values["sampler"] as string | undefined,
         schedule: values["schedule"] as string | undefined,
         ...samplingValues(values),
+        ...styleValues(values),
         ...loraValues(values),
         ...networkValues(values),
         tiling: values["tiling"] === true || undefined,
@@ -193,6 +199,8 @@ Other commands (limn COMMAND --help):
   img2img PROMPT   make a picture from a picture (--init FILE)
   inpaint PROMPT   paint a part of a picture anew (--init FILE --mask FILE)
   grid PROMPT      make many pictures that differ in some options, on one sheet (--x steps=10,20)
+  repl             a picture for each line, with the model kept loaded
+  styles           list the styles of styles.csv
   upscale PICTURE  make a picture larger (-m ESRGAN)
   info PICTURE     show what made a picture, and how
   reproduce PICTURE  make it again, and compare

@@ -1,0 +1,14 @@
+/** @file `limn styles`: the styles that --style takes. */
+import { oneLine } from "../error-text.ts";
+import type { StylesOptions } from "../options.ts";
+import { writeStdout } from "../stdout.ts";
+import { readStyles } from "../styles.ts";
+
+/** @throws UsageError STYLES_FILE; FileSystemError those of `openFile` */
+export async function run({ stylesFile, json }: StylesOptions): Promise<void> {
+  const styles = await readStyles(stylesFile);
+  const lines = styles.map(({ name, prompt, negative }) => {
+    return `${oneLine(name)}\n  ${oneLine(prompt)}\n${negative === "" ? "" : `  not: ${oneLine(negative)}\n`}`;
+  });
+  await writeStdout(json ? `${JSON.stringify(styles)}\n` : lines.join(""));
+}

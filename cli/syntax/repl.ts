@@ -1,0 +1,26 @@
+/** @file The syntax of `limn repl`: the options of all its pictures. */
+import { UsageError } from "../../engine/errors.ts";
+import { anyPictureSyntax } from "./grid.ts";
+import type { Syntax, Values } from "./shared.ts";
+
+export function replSyntax(): Syntax {
+  const { command, picture } = anyPictureSyntax({ promptWanted: false });
+  command
+    .name("limn repl")
+    .usage("[options]")
+    .description(
+      "Make a picture for each line that is typed or piped in, with the model kept loaded. Lines that begin with a colon are commands: :help.",
+    );
+  return {
+    command,
+    finish(words) {
+      const line = { command: "repl", words };
+      const one = picture(line);
+      if ((command.opts() as Values)["prompts"] !== undefined) {
+        throw new UsageError("OPTIONS_CONFLICT", "repl: --prompts has no meaning here", { hint: "limn repl < prompts.txt" });
+      }
+      const { json, quiet, verbose, debug } = one;
+      return { command: "repl", options: { json, quiet, verbose, debug, picture: one, line } };
+    },
+  };
+}
