@@ -52,6 +52,27 @@ export class Progress {
     }
   }
 
+  /** `bytes` of `totalBytes` of a file are read. */
+  read({
+    bytes,
+    totalBytes,
+    bytesPerSecond,
+  }: {
+    readonly bytes: number;
+    readonly totalBytes: number;
+    readonly bytesPerSecond: number;
+  }): void {
+    const now = performance.now();
+    const described = describeRead(bytes, totalBytes, bytesPerSecond);
+    if (this.#terminal) {
+      const bar = "#".repeat(Math.round((20 * bytes) / totalBytes)).padEnd(20, "-");
+      this.#show(`${this.#stage} [${bar}] ${described}`);
+    } else if (bytes < totalBytes && now - this.#lastPlain >= plainMillis) {
+      this.#lastPlain = now;
+      this.#show(`${this.#stage} ${described}`);
+    }
+  }
+
   /** The stage is over; `summary` stays on the screen with the time it took. */
   end(summary = ""): void {
     const seconds = (performance.now() - this.#stageStart) / 1000;
@@ -100,6 +121,15 @@ export function describeStep(done: number, total: number, rate: number): string 
   const left = (total - done) / rate;
   const speed = rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
   return `${done}/${total}, ${speed}, ${describeSeconds(left)} left`;
+}
+
+/** "1.2 of 4.3 GB, 850 MB/s, 4 s left" */
+export function describeRead(bytes: number, totalBytes: number, bytesPerSecond: number): string {
+  const [unit, name] = totalBytes >= 1e9 ? [1e9, "GB"] : [1e6, "MB"];
+  const digits = unit === 1e9 ? 1 : 0;
+  const left = (totalBytes - bytes) / bytesPerSecond;
+  const size = `${(bytes / unit).toFixed(digits)} of ${(totalBytes / unit).toFixed(digits)} ${name}`;
+  return `${size}, ${(bytesPerSecond / 1e6).toFixed(0)} MB/s, ${describeSeconds(left)} left`;
 }
 
 /** "4 s", "2 min 5 s", "1 h 3 min" */

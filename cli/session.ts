@@ -4,6 +4,7 @@
  */
 import { totalmem } from "node:os";
 import { DeviceError, OutOfMemoryError } from "../engine/errors.ts";
+import { bundledEmbeddings } from "../model/addons/bundled-embeddings.ts";
 import type { NamedEmbeddings } from "../model/addons/embedding-library.ts";
 import type { Variant } from "../model/checkpoint/config.ts";
 import { settingsOf } from "../model/generation.ts";
@@ -82,7 +83,6 @@ export class Session {
    */
   async make(request: PictureRequest, signal = this.#signal): Promise<SessionPicture> {
     const { options } = request;
-    await this.#loras.expectKnown(options);
     await this.#hypernetworks.expectKnown(options);
     const embeddings = await this.#embeddingsFor(options);
     await this.#upscalers.expectFile(options.hires);
@@ -198,6 +198,7 @@ export class Session {
     const diffusion = await StableDiffusion.load(model, {
       device: opened.device,
       signal,
+      onProgress: (progress) => this.progress.read(progress),
       vae,
       maxHeader,
       strict,
@@ -212,6 +213,7 @@ export class Session {
       this.#refiner = await StableDiffusion.load(refiner, {
         device: opened.device,
         signal,
+        onProgress: (progress) => this.progress.read(progress),
         maxHeader,
         strict,
         allowNonfinite,
@@ -286,10 +288,11 @@ export class Session {
     }
   }
 
-  /** The textual inversions that the prompts may name; opened once. */
-  #embeddingsFor(options: Txt2imgOptions): Promise<NamedEmbeddings | undefined> {
+  /** The textual inversions that the prompts may name, those inside of LoRAs too; opened once. */
+  async #embeddingsFor(options: Txt2imgOptions): Promise<NamedEmbeddings | undefined> {
     const { prompt, negative, hires } = options;
-    return this.#embeddings.namedIn(options, [prompt, negative, hires?.prompt, hires?.negative]);
+    const bundled = (await this.#loras.expectKnown(options)).flatMap(({ file }) => bundledEmbeddings(file));
+    return this.#embeddings.namedIn(options, [prompt, negative, hires?.prompt, hires?.negative], bundled);
   }
 
   #hires({ hires }: Txt2imgOptions, { device }: StableDiffusion, signal: AbortSignal): Promise<HiresOptions> | undefined {
