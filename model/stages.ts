@@ -4,6 +4,7 @@ import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
 import type { Size } from "./image/index.ts";
 import { goingRound } from "./layers.ts";
+import type { Residency, StageMemory } from "./residency.ts";
 import type { NoiseSchedule } from "./sampling/index.ts";
 import type { TextEncoder } from "./text/text-encoder.ts";
 import { TextStage } from "./text/text-stage.ts";
@@ -51,6 +52,8 @@ export interface StageModel {
   readonly device: Device;
   readonly config: ModelConfig;
   readonly schedule: NoiseSchedule;
+  /** Where text encoder and VAE leave the GPU while they have nothing to do. */
+  readonly residency?: Pick<Residency, "of"> | undefined;
 }
 
 export class Stages {
@@ -66,13 +69,15 @@ export class Stages {
   readonly latents: Slots;
   readonly #storage: StageStorage;
   readonly #factor: number;
+  readonly #vaeMemory: StageMemory | undefined;
   #encode: EncodeStage | undefined;
 
-  constructor({ device, config, schedule }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
+  constructor({ device, config, schedule, residency }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
     this.size = size;
     this.#storage = storage;
     const { factor, zChannels } = config.vae;
     this.#factor = factor;
+    this.#vaeMemory = residency?.of("vae");
     const [height, width] = [size.height / factor, size.width / factor];
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
     this.latents = new Slots(device, [1, height, width, zChannels], "f32", samplerLatents);
@@ -82,6 +87,7 @@ export class Stages {
       clipSkip: size.clipSkip,
       storage: storage.text,
       nonFinite: this.nonFinite,
+      memory: residency?.of("text"),
     });
     this.context = device.empty([copies, size.contextRows, config.unet.contextDim], storage.unet, "context");
     const denoiser = {
@@ -101,7 +107,7 @@ export class Stages {
     const tiling = vaeTile === undefined ? undefined : tilingOf(vaeTile);
     this.decode = new DecodeStage(modules.decoder, {
       ...{ width: w, height: h, tiling, round },
-      ...{ config: config.vae, storage: storage.vae, nonFinite: this.nonFinite },
+      ...{ config: config.vae, storage: storage.vae, nonFinite: this.nonFinite, memory: this.#vaeMemory },
     });
   }
 
@@ -115,9 +121,17 @@ export class Stages {
   newEncode(encoder: VaeEncoder, { width, height }: Size): EncodeStage {
     const { vaeTile } = this.size;
     const tiling = vaeTile === undefined ? undefined : tilingOf(vaeTile);
-    const options = { width, height, factor: this.#factor, tiling, storage: this.#storage.vae, nonFinite: this.nonFinite };
-    const record = () => goingRound(this.size.tiling === true, () => new EncodeStage(encoder, options));
-    return this.nonFinite.device.allOrNothing(record);
+    const options = {
+      width,
+      height,
+      factor: this.#factor,
+      tiling,
+      storage: this.#storage.vae,
+      nonFinite: this.nonFinite,
+      memory: this.#vaeMemory,
+    };
+    const round = this.size.tiling === true;
+    return this.nonFinite.device.allOrNothing(() => new EncodeStage(encoder, { ...options, round }));
   }
 
   /** Throws a NonFiniteError if anything computed so far was NaN or infinite; `stage` and `step` are where it was noticed. */

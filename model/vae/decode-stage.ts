@@ -4,7 +4,9 @@ import { cast, countNonFinite, modelInput, toPixels } from "../../kernels/index.
 import type { VaeConfig } from "../checkpoint/config.ts";
 import type { Size } from "../image/index.ts";
 import { goingRound } from "../layers.ts";
+import { resident, type StageMemory } from "../residency.ts";
 import type { VaeDecoder } from "./decoder.ts";
+import { withMargin, withoutMargin } from "./round-map.ts";
 import { TileBlend, tilesOf, tilingOf, usualTile, type VaeTiling } from "./tiles.ts";
 
 export interface DecodeStageOptions extends Size {
@@ -17,6 +19,8 @@ export interface DecodeStageOptions extends Size {
   readonly tiling?: VaeTiling | undefined;
   /** The maps go round. */
   readonly round?: boolean;
+  /** Default: the weights stay. */
+  readonly memory?: StageMemory | undefined;
 }
 
 /** The decoder recorded for one size of latent. */
@@ -49,7 +53,7 @@ export class DecodeStage {
 
   /** Tiles of a picture: 1 where it is decoded as a whole. */
   get tiles(): number {
-    return this.#tiling ? tilesOf(this.#options, this.#tiling).length : 1;
+    return this.#tiling ? tilesOf(this.#map(this.#tiling), this.#tiling).length : 1;
   }
 
   async ready(): Promise<void> {
@@ -58,6 +62,11 @@ export class DecodeStage {
 
   /** latent f32 [1, H/8, W/8, 4] in the U-Net's scale -> RGBA bytes [H, W, 4]. */
   async run(latent: Tensor): Promise<Uint8Array> {
+    const { memory = resident } = this.#options;
+    return memory.use(this.captures, () => this.#run(latent));
+  }
+
+  async #run(latent: Tensor): Promise<Uint8Array> {
     if (this.#tiling) return this.#runTiles(latent, this.#tiling);
     const [whole] = this.#recordings.values();
     this.#device.copy(latent, whole!.latent);
@@ -85,25 +94,37 @@ export class DecodeStage {
       }
     }
     const chosen = tiling ?? tilingOf(usualTile);
-    for (const tile of tilesOf(this.#options, chosen))
+    for (const tile of tilesOf(this.#map(chosen), chosen))
       this.#add({ width: tile.width / config.factor, height: tile.height / config.factor }, false);
     return chosen;
+  }
+
+  /** What is cut into tiles: the picture, with its opposite edges around it where it goes round. */
+  #map(tiling: VaeTiling): Size {
+    const margin = this.#margin(tiling);
+    return { width: this.#options.width + 2 * margin, height: this.#options.height + 2 * margin };
+  }
+
+  #margin({ overlap }: VaeTiling): number {
+    return this.#options.round ? overlap : 0;
   }
 
   #add({ width, height }: Size, whole: boolean): void {
     const key = `${width}x${height}`;
     if (this.#recordings.has(key)) return;
-    const { config, storage, nonFinite, round = false } = this.#options;
+    const { config, storage, nonFinite, round = false, memory = resident } = this.#options;
     const recording = this.#device.allOrNothing(() => {
       const latent = this.#device.empty([1, height, width, config.zChannels], "f32", "latent");
       const picture = goingRound(round && whole, () =>
-        this.#device.capture(() =>
-          this.#device.scope(() => {
-            const z = modelInput(latent, { factor: 1 / config.scaleFactor, dtype: storage }); // [1, h, w, 4]
-            const image = this.#decoder.forward(z); //                                             [1, 8h, 8w, 4]
-            countNonFinite(image, nonFinite);
-            return whole ? toPixels(image) : image.dtype === "f32" ? image : cast(image, "f32");
-          }),
+        this.#device.capture(
+          () =>
+            this.#device.scope(() => {
+              const z = modelInput(latent, { factor: 1 / config.scaleFactor, dtype: storage }); // [1, h, w, 4]
+              const image = this.#decoder.forward(z); //                                             [1, 8h, 8w, 4]
+              countNonFinite(image, nonFinite);
+              return whole ? toPixels(image) : image.dtype === "f32" ? image : cast(image, "f32");
+            }),
+          memory.activations,
         ),
       );
       return { latent, picture };
@@ -115,21 +136,22 @@ export class DecodeStage {
   async #runTiles(latent: Tensor, tiling: VaeTiling): Promise<Uint8Array> {
     const { config, width, height } = this.#options;
     const { factor, zChannels } = config;
-    const values = await latent.read();
-    const blend = new TileBlend({ width, height }, 3, tiling.overlap);
-    for (const tile of tilesOf({ width, height }, tiling)) {
+    const [map, margin] = [this.#map(tiling), this.#margin(tiling)];
+    const values = withMargin(await latent.read(), { width: width / factor, height: height / factor }, margin / factor);
+    const blend = new TileBlend(map, 3, tiling.overlap);
+    for (const tile of tilesOf(map, tiling)) {
       const part = { width: tile.width / factor, height: tile.height / factor };
       const recording = this.#recordings.get(`${part.width}x${part.height}`)!;
       const cut = new Float32Array(part.width * part.height * zChannels);
       for (let y = 0; y < part.height; y++) {
-        const begin = ((tile.top / factor + y) * (width / factor) + tile.left / factor) * zChannels;
+        const begin = ((tile.top / factor + y) * (map.width / factor) + tile.left / factor) * zChannels;
         cut.set(values.subarray(begin, begin + part.width * zChannels), y * part.width * zChannels);
       }
       this.#device.write(recording.latent, cut);
       recording.picture.run();
       blend.add(await recording.picture.result.read(), tile);
     }
-    return bytesOf(blend.result());
+    return bytesOf(withoutMargin(blend.result(), { width, height }, margin));
   }
 }
 

@@ -2,7 +2,10 @@
 import { type Capture, type Device, LimnError, type Tensor } from "../../engine/index.ts";
 import { countNonFinite, modelInput } from "../../kernels/index.ts";
 import type { Raster, Size } from "../image/index.ts";
+import { goingRound } from "../layers.ts";
+import { resident, type StageMemory } from "../residency.ts";
 import type { VaeEncoder } from "./encoder.ts";
+import { placeWithin, withMargin, withoutMargin } from "./round-map.ts";
 import { type Tile, TileBlend, tilesOf, tilingOf, usualTile, type VaeTiling } from "./tiles.ts";
 
 export interface EncodeStageOptions extends Size {
@@ -14,6 +17,10 @@ export interface EncodeStageOptions extends Size {
   readonly nonFinite: Tensor;
   /** Encode in tiles; undefined: only where the whole is more than the adapter's buffers can hold. */
   readonly tiling?: VaeTiling | undefined;
+  /** The maps go round. */
+  readonly round?: boolean;
+  /** Default: the weights stay. */
+  readonly memory?: StageMemory | undefined;
 }
 
 /** The encoder recorded for one size of picture. */
@@ -46,24 +53,37 @@ export class EncodeStage {
 
   /** RGB -> the mean of its posterior [1, H/8, W/8, 4], without the scale factor. Pixels for which `keep` is false become middle grey. */
   async run(image: Raster, keep: (pixel: number) => boolean = () => true): Promise<Float32Array> {
+    const { memory = resident } = this.#options;
+    return memory.use(this.captures, () => this.#run(image, keep));
+  }
+
+  async #run(image: Raster, keep: (pixel: number) => boolean): Promise<Float32Array> {
     const { factor, width, height } = this.#options;
     const cells = ({ left, top, width, height }: Tile): Tile => {
       return { left: left / factor, top: top / factor, width: width / factor, height: height / factor };
     };
     let blend: TileBlend | undefined;
-    const tiles = tilesOf({ width, height }, this.#tiling);
+    const margin = this.#margin(this.#tiling);
+    const map = this.#map(this.#tiling);
+    const around = { ...image, ...map, data: withMargin(image.data, { width, height }, margin) };
+    const kept = (pixel: number) => keep(placeWithin(pixel, { width, height }, margin));
+    const tiles = tilesOf(map, this.#tiling);
     for (const tile of tiles) {
       const { image: input, moments } = this.#recordings.get(`${tile.width}x${tile.height}`)!;
-      this.#device.write(input, valuesOf(image, tile, keep));
+      this.#device.write(input, valuesOf(around, tile, kept));
       await moments.ready();
       moments.run();
       const mean = meanOf(await moments.result.read(), moments.result.shape.at(-1)!);
       if (tiles.length === 1) return mean;
       const channels = moments.result.shape.at(-1)! / 2;
-      blend ??= new TileBlend({ width: width / factor, height: height / factor }, channels, this.#tiling.overlap / factor);
+      blend ??= new TileBlend(
+        { width: map.width / factor, height: map.height / factor },
+        channels,
+        this.#tiling.overlap / factor,
+      );
       blend.add(mean, cells(tile));
     }
-    return blend!.result();
+    return withoutMargin(blend!.result(), { width: width / factor, height: height / factor }, margin / factor);
   }
 
   free(): void {
@@ -78,8 +98,9 @@ export class EncodeStage {
   #record(tiling: VaeTiling | undefined): VaeTiling {
     const whole = { tile: Math.max(this.#options.width, this.#options.height), overlap: 0 };
     try {
-      for (const tile of tilesOf(this.#options, tiling ?? whole)) this.#add(tile);
-      return tiling ?? whole;
+      const chosen = tiling && whole.tile > tiling.tile ? tiling : whole;
+      for (const tile of tilesOf(this.#map(chosen), chosen)) this.#add(tile, chosen === whole);
+      return chosen;
     } catch (error) {
       const tooLarge = error instanceof LimnError && ["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE"].includes(error.code);
       if (tiling || !tooLarge || whole.tile <= usualTile) throw error;
@@ -87,18 +108,32 @@ export class EncodeStage {
     }
   }
 
-  #add({ width, height }: Size): void {
+  /** What is cut into tiles: the picture, with its opposite edges around it where it goes round. */
+  #map(tiling: VaeTiling): Size {
+    const margin = this.#margin(tiling);
+    return { width: this.#options.width + 2 * margin, height: this.#options.height + 2 * margin };
+  }
+
+  #margin({ overlap }: VaeTiling): number {
+    return this.#options.round ? overlap : 0;
+  }
+
+  #add({ width, height }: Size, whole: boolean): void {
     const key = `${width}x${height}`;
     if (this.#recordings.has(key)) return;
-    const { storage, nonFinite } = this.#options;
+    const { storage, nonFinite, round = false, memory = resident } = this.#options;
     const recording = this.#device.allOrNothing(() => {
       const image = this.#device.empty([1, height, width, 4], "f32", "image");
-      const moments = this.#device.capture(() =>
-        this.#device.scope(() => {
-          const moments = this.#encoder.forward(modelInput(image, { dtype: storage })); // [1, h/8, w/8, 8]
-          countNonFinite(moments, nonFinite);
-          return moments;
-        }),
+      const moments = goingRound(round && whole, () =>
+        this.#device.capture(
+          () =>
+            this.#device.scope(() => {
+              const moments = this.#encoder.forward(modelInput(image, { dtype: storage })); // [1, h/8, w/8, 8]
+              countNonFinite(moments, nonFinite);
+              return moments;
+            }),
+          memory.activations,
+        ),
       );
       return { image, moments };
     });
