@@ -18,7 +18,9 @@ export function embeddingPicture(name: string, path: string): EmbeddingFile {
       if (source.size > maxBytes) return undefined;
       const bytes = Buffer.from(await source.read(0, source.size));
       const json = jsonIn(bytes);
-      return json === undefined ? undefined : embeddingOfJson(path, json, { name, hash: await hashOf(bytes) });
+      if (json === undefined) return undefined;
+      const hash = await hashOf(bytes);
+      return embeddingOfJson(path, json, { name, hash, id: hash });
     } finally {
       await source.close();
     }

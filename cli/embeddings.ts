@@ -1,5 +1,5 @@
 /** @file The textual inversions of `--embedding-dir`: those that a picture's prompts name are opened, each once a session. */
-import { EmbeddingLibrary, embeddingFile, type NamedEmbeddings } from "../model/addons/embedding-library.ts";
+import { type EmbeddingFile, EmbeddingLibrary, embeddingFile, type NamedEmbeddings } from "../model/addons/embedding-library.ts";
 import { listAddons } from "./addon-files.ts";
 import { embeddingPicture } from "./embedding-picture.ts";
 import { openFile } from "./file-source.ts";
@@ -14,17 +14,22 @@ const endings = [".pt", ".bin", ".safetensors"];
 export class EmbeddingShelf {
   readonly #libraries = new Map<string, Promise<EmbeddingLibrary>>();
 
-  /** Those that may be named in one of the texts. Without a folder prompts can't name any. @throws FileSystemError FS_NOT_FOUND, FS_READ */
+  /**
+   * Those that may be named in one of the texts: out of the folders, and of `more`. Undefined where there is nothing to name.
+   * @throws FileSystemError FS_NOT_FOUND, FS_READ
+   */
   async namedIn(
     { embeddingDirs }: EmbeddingChoice,
     texts: readonly (string | undefined)[],
+    more: readonly EmbeddingFile[] = [],
   ): Promise<NamedEmbeddings | undefined> {
-    if (embeddingDirs.length === 0) return undefined;
+    if (embeddingDirs.length === 0 && more.length === 0) return undefined;
     const key = embeddingDirs.join("\0");
     const library = this.#libraries.get(key) ?? open(embeddingDirs);
     this.#libraries.set(key, library);
     library.catch(() => this.#libraries.delete(key));
-    return (await library).namedIn(texts.filter((text) => text !== undefined));
+    const given = texts.filter((text) => text !== undefined);
+    return (await library).namedIn(given, more);
   }
 }
 
@@ -38,7 +43,10 @@ async function open(folders: readonly string[]): Promise<EmbeddingLibrary> {
   return new EmbeddingLibrary([...byName.values()]);
 }
 
-/** Those that a picture made use of, as its metadata names them. */
+/** Those with files of their own that a picture made use of, as its metadata names them. */
 export function embeddingReferences(names: readonly string[], embeddings: NamedEmbeddings | undefined): FileReference[] {
-  return embeddings ? names.map((name) => ({ name, hash: embeddings.hash(name), hashed: "file" as const })) : [];
+  return names.flatMap((name) => {
+    const hash = embeddings?.hash(name);
+    return hash === undefined ? [] : [{ name, hash, hashed: "file" as const }];
+  });
 }

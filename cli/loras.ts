@@ -49,19 +49,21 @@ export class LoraLibrary {
   }
 
   /**
-   * Opens what `--lora` and the prompt's tags name, so that a mistake shows before a model is loaded.
+   * Opens what `--lora` and the prompt's tags name, and gives it, so that a mistake shows before a model is loaded.
    * @throws UsageError INVALID_PROMPT_TAG, LORA_DIR_MISSING, LORA_UNKNOWN, and as `request`
    */
   async expectKnown(
     choice: LoraChoice & { readonly prompt: string; readonly compat?: Compatibility | undefined },
-  ): Promise<void> {
-    const { findLora } = await this.request(choice);
-    if (promptRulesOf(choice.compat).language !== "a1111") return;
+  ): Promise<readonly LoraFile[]> {
+    const { loras, findLora } = await this.request(choice);
+    const files = loras.map(({ lora }) => lora);
+    if (promptRulesOf(choice.compat).language !== "a1111") return files;
     const tags = asUsageErrors(() => loraTags(removeTags(removeComments(choice.prompt)).tags));
     for (const { name } of tags) {
       if (!findLora) throw noLoraFolder(name);
-      await findLora(name);
+      files.push(await findLora(name));
     }
+    return files;
   }
 
   /** LoRAs as a picture's metadata names them; those of tags without strengths, which the prompt says. */

@@ -29,7 +29,7 @@ export function embeddingFile(name: string, open: () => Promise<ByteSource>): Em
 /** All that can be named; what was opened is kept. */
 export class EmbeddingLibrary {
   readonly #files: readonly EmbeddingFile[];
-  readonly #opened = new Map<EmbeddingFile, Promise<TextualInversion | undefined>>();
+  readonly #opened = new WeakMap<EmbeddingFile, Promise<TextualInversion | undefined>>();
 
   constructor(files: readonly EmbeddingFile[]) {
     this.#files = files;
@@ -38,10 +38,14 @@ export class EmbeddingLibrary {
   /**
    * Those whose names stand in one of the texts. A file that can't be read makes trouble only when a prompt turns out to name it: names are
    * looked for as text here, and "cat" stands in "category" too.
+   * @param more others that these prompts may name; of one name, the library's own counts
    */
-  async namedIn(texts: readonly string[]): Promise<NamedEmbeddings> {
+  async namedIn(texts: readonly string[], more: readonly EmbeddingFile[] = []): Promise<NamedEmbeddings> {
     const squeezed = texts.map(squeeze);
-    const named = this.#files.filter(({ name }) => squeeze(name) !== "" && squeezed.some((text) => text.includes(squeeze(name))));
+    const byName = new Map([...this.#files, ...more].toReversed().map((file) => [file.name, file]));
+    const named = [...byName.values()]
+      .reverse()
+      .filter(({ name }) => squeeze(name) !== "" && squeezed.some((text) => text.includes(squeeze(name))));
     const read = await Promise.allSettled(named.map((file) => this.#open(file)));
     return new NamedEmbeddings(
       new Map(named.map(({ name }, i) => [name, read[i]!] as const).filter(([, one]) => one.status === "rejected" || one.value)),
@@ -71,8 +75,12 @@ export class NamedEmbeddings implements EmbeddingSet {
     return vectorsFor(this.#one(name), widths, encoder);
   }
 
-  /** SHA-256 of the file, in hex. */
-  hash(name: string): string {
+  id(name: string): string {
+    return this.#one(name).id;
+  }
+
+  /** SHA-256 of the file, in hex; undefined where it has none of its own. */
+  hash(name: string): string | undefined {
     return this.#one(name).hash;
   }
 

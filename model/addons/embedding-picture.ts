@@ -61,7 +61,11 @@ function withoutBlackBorder(picture: Raster): { left: number; right: number; top
 }
 
 /** @throws ModelFileError NOT_AN_EMBEDDING, EMBEDDING_SHAPE, CHECKPOINT_NONFINITE */
-export function embeddingOfJson(file: string, json: string, made: Pick<TextualInversion, "name" | "hash">): TextualInversion {
+export function embeddingOfJson(
+  file: string,
+  json: string,
+  made: Pick<TextualInversion, "name" | "hash" | "id">,
+): TextualInversion {
   const tables = tablesOf(parse(json));
   if (tables.length > 0) return textualInversion(file, { ...made, tables });
   throw new ModelFileError("NOT_AN_EMBEDDING", `${file}: what the picture holds is no textual inversion`, {

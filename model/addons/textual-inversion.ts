@@ -25,8 +25,10 @@ export interface TextualInversion {
   readonly vectors: number;
   /** One for each text encoder that it was made for: SDXL's has two. */
   readonly tables: readonly Table[];
-  /** SHA-256 of the file in hex; its first twelve digits are A1111's "TI hashes". */
-  readonly hash: string;
+  /** SHA-256 of the file in hex; its first twelve digits are A1111's "TI hashes". Undefined where it has no file of its own. */
+  readonly hash: string | undefined;
+  /** Differs where the vectors may: one name can mean several. */
+  readonly id: string;
 }
 
 /** Far above any: 75 vectors of both of SDXL's encoders are 600 KB. */
@@ -48,9 +50,15 @@ export async function readTextualInversion(source: ByteSource, name: string): Pr
   }
   const bytes = await source.read(0, source.size);
   const file = await openTensors(new MemorySource(bytes, source.name));
+  const hash = await hashOf(bytes);
+  return textualInversion(source.name, { name, tables: await readTables(file), hash, id: hash });
+}
+
+/** @throws ModelFileError NOT_AN_EMBEDDING, EMBEDDING_SHAPE */
+export async function readTables(file: SafetensorsFile): Promise<Table[]> {
   const tables: Table[] = [];
   for (const key of tableNames(file)) tables.push(await readTable(file, key));
-  return textualInversion(source.name, { name, tables, hash: await hashOf(bytes) });
+  return tables;
 }
 
 /** One of these tables, if they can be one. @throws ModelFileError EMBEDDING_SHAPE, CHECKPOINT_NONFINITE */

@@ -9,4 +9,6 @@ export interface EmbeddingSet {
    * @throws ModelFileError if it was made for another family
    */
   vectors(name: string, widths: readonly number[], encoder: number): Promise<Float32Array>;
+  /** Differs between two of one name whose vectors do. @throws ModelFileError if its file can't be read */
+  id(name: string): string;
 }

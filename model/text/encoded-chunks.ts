@@ -11,7 +11,7 @@ export class EncodedChunks {
 
   /** Encodes what is not known yet, all of it in as few runs as can be. */
   async encode(stage: TextStage, chunks: readonly Chunk[], clipSkip: number, embeddings?: EmbeddingSet): Promise<EncodedChunk[]> {
-    const keys = chunks.map((chunk) => keyOf(chunk, clipSkip));
+    const keys = chunks.map((chunk) => keyOf(chunk, clipSkip, embeddings));
     const unknown = new Map(chunks.map((chunk, i) => [keys[i]!, chunk] as const).filter(([key]) => !this.#kept.has(key)));
     const encoded = await stage.run([...unknown.values()], embeddings);
     const fresh = new Map([...unknown.keys()].map((key, i) => [key, encoded[i]!]));
@@ -31,6 +31,10 @@ export class EncodedChunks {
 }
 
 /** Equal for chunks that encode to the same; weights come later. */
-function keyOf({ ids, embeddings }: Chunk, clipSkip: number): string {
-  return JSON.stringify([clipSkip, Array.from(ids), embeddings.map(({ name, offset, first }) => [name, offset, first])]);
+function keyOf({ ids, embeddings: placed }: Chunk, clipSkip: number, embeddings: EmbeddingSet | undefined): string {
+  return JSON.stringify([
+    clipSkip,
+    Array.from(ids),
+    placed.map(({ name, offset, first }) => [embeddings?.id(name), offset, first]),
+  ]);
 }

@@ -61,6 +61,10 @@ test("a textual inversion made of a word's vectors gives the word's picture", as
   const plain = await picture("a (red fox:1.2) on white", { negative: "smudge, red fox" });
   expect(Buffer.compare(same.pixels, plain.pixels)).toBe(0);
   expect([same.embeddings, plain.embeddings]).toEqual([["zorp style"], []]);
+  // The same name with other vectors, in the same model: nothing of the first is kept.
+  const renamed = await library({ "zorp style": embeddingOf("red car") }).namedIn(texts);
+  const changed = await picture(texts[0]!, { embeddings: renamed, negative: texts[1] });
+  expect(Buffer.compare(changed.pixels, same.pixels)).not.toBe(0);
   const other = await picture("a zorp on white", { embeddings });
   expect(Buffer.compare(other.pixels, (await picture("a car on white")).pixels)).toBe(0);
 });

@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { listAddons } from "../../cli/addon-files.ts";
+import { bundledEmbeddings } from "../../model/addons/bundled-embeddings.ts";
 import { EmbeddingLibrary, embeddingFile } from "../../model/addons/embedding-library.ts";
 import { readTextualInversion, vectorsFor } from "../../model/addons/textual-inversion.ts";
 import { MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
 import { chunkPrompt, embeddingLookup } from "../../tokenizer/prompt/index.ts";
-import { encode, safetensors, type TestTensor } from "../checkpoint/build-file.ts";
+import { encode, open, safetensors, type TestTensor } from "../checkpoint/build-file.ts";
 
 const saved = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(`../fixtures/pickle/${name}`, import.meta.url)));
 const { vectors } = JSON.parse(new TextDecoder().decode(saved("expected.json"))) as { vectors: number[] };
@@ -94,6 +95,32 @@ describe("files that are none", () => {
       );
     }
   });
+});
+
+test("inside of a LoRA: read when named, after those of the folder", async () => {
+  const tensors = [
+    table("lora_unet_mid_block_resnets_0_conv1.lora_down.weight", [1, 4]),
+    table("bundle_emb.s0.string_to_param.*", [2, 8]),
+    table("bundle_emb.a.b style.clip_l", [1, 4]),
+    table("bundle_emb.a.b style.clip_g", [1, 8]),
+    table("bundle_emb.broken.string_to_param.*", [2, 2, 2]),
+  ];
+  const bundled = bundledEmbeddings(await open(safetensors(tensors), "style.safetensors"));
+  expect(bundled.map(({ name }) => name)).toEqual(["s0", "a.b style", "broken"]);
+  const own = embeddingFile("s0", async () => new MemorySource(safetensors([table("emb_params", [1, 8])])));
+  const texts = ["s0 in A.B  style, broken"];
+  const named = await new EmbeddingLibrary([]).namedIn(texts, bundled);
+  expect(named.names).toEqual([
+    { name: "s0", vectors: 2 },
+    { name: "a.b style", vectors: 1 },
+    { name: "broken", vectors: 1 },
+  ]);
+  expect(await named.vectors("a.b style", [4, 8], 1)).toHaveLength(8);
+  await expect(named.vectors("broken", [8], 0)).rejects.toMatchObject({ code: "EMBEDDING_SHAPE" });
+  expect(named.hash("s0")).toBeUndefined();
+  const both = await new EmbeddingLibrary([own]).namedIn(texts, bundled);
+  expect(both.names[0]).toEqual({ name: "s0", vectors: 1 });
+  expect(both.id("s0")).not.toBe(named.id("s0"));
 });
 
 describe("out of a folder", () => {
