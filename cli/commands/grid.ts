@@ -15,7 +15,7 @@ import { type Output, prepareOutput } from "../output.ts";
 import { pictureFile } from "../picture-file.ts";
 import { slug } from "../picture-name.ts";
 import { refuseTerminal } from "../places.ts";
-import { decodePng, encodePng } from "../png/png.ts";
+import { decodePng, encodePng, readPngTexts } from "../png/png.ts";
 import { Session } from "../session.ts";
 import { writeStdout } from "../stdout.ts";
 import { withStyles } from "../styles.ts";
@@ -31,46 +31,18 @@ interface MadeCell {
 
 /** @throws LimnError of every class; the signal's reason when it is aborted */
 export async function run(options: GridOptions, context: CommandContext): Promise<void> {
+  const { picture, cells: folder } = options;
   const axes = axesOf(options);
-  const { picture, output, cells: folder } = options;
-  const keys = new CellKeys();
-  if (output === "-") refuseTerminal();
-  const named = output ?? `${slug(picture.prompt)}-grid.png`;
-  const place =
-    output === "-" ? undefined : await prepareOutput(named, { overwrite: picture.overwrite, numbered: output === undefined });
+  const place = await sheetPlace(options);
   if (folder !== undefined) await makeFolder(folder);
   const kept = folder === undefined ? new Map<string, string>() : await keptCells(folder);
+  const keys = new CellKeys();
   const seed = await seedOf(options, axes, keys, kept);
   const cells = await styledCells(options, axes, seed);
   await checkCells(cells, context.signal);
   const session = new Session(picture, context);
   try {
-    const made: MadeCell[] = [];
-    const inits = new InitReader();
-    let again = 0;
-    for (const cell of cells) {
-      const key = await keys.of(cell.options);
-      const path = kept.get(key);
-      const known = path === undefined ? undefined : await readCell(path, cell);
-      if (known) again++;
-      else session.progress.note(`${made.length + 1} of ${cells.length}: ${cell.labels.join(", ")}`);
-      const { noise } = cell.options;
-      const png = known
-        ? undefined
-        : pictureFile(
-            await session.make({
-              options: cell.options,
-              init: await inits.read(cell.options),
-              noise: noise === undefined ? undefined : await readNoise(noise),
-            }),
-            { [cellKeyword]: key },
-          );
-      if (png && folder !== undefined) await (await cellPlace(folder, cell)).write(png);
-      const one = known ?? cellOf(cell, png!);
-      made.push(options.cellSize === undefined ? one : { ...one, raster: shrunkTo(one.raster, options.cellSize) });
-      if (made.length === 1) expectToFit(options, axes, one.raster); // before the others are waited for
-    }
-    if (again > 0) session.progress.note(`${again} of ${cells.length} pictures were in ${folder} already`);
+    const made = await makeCells(session, cells, { options, axes, keys, kept });
     const images = [await keepSheet(options, axes, made, place, seed)];
     const summary = session.summary(images);
     if (options.json) await writeStdout(summaryJson(summary));
@@ -82,6 +54,55 @@ export async function run(options: GridOptions, context: CommandContext): Promis
   } finally {
     await session.close();
   }
+}
+
+interface Run {
+  readonly options: GridOptions;
+  readonly axes: Axes;
+  readonly keys: CellKeys;
+  /** Where the pictures of the folder are, by key. */
+  readonly kept: ReadonlyMap<string, string>;
+}
+
+/** Every cell, made or found. */
+async function makeCells(session: Session, cells: readonly Cell[], { options, axes, keys, kept }: Run): Promise<MadeCell[]> {
+  const { cells: folder, cellSize = Number.POSITIVE_INFINITY } = options;
+  const made: MadeCell[] = [];
+  const inits = new InitReader();
+  let found = 0;
+  for (const cell of cells) {
+    const key = await keys.of(cell.options);
+    const path = kept.get(key);
+    let one = path === undefined ? undefined : await readCell(path, cell);
+    if (one) found++;
+    else {
+      session.progress.note(`${made.length + 1} of ${cells.length}: ${cell.labels.join(", ")}`);
+      const { noise } = cell.options;
+      const request = {
+        options: cell.options,
+        init: await inits.read(cell.options),
+        noise: noise === undefined ? undefined : await readNoise(noise),
+      };
+      const png = pictureFile(await session.make(request), { [cellKeyword]: key });
+      if (folder !== undefined) await (await cellPlace(folder, cell)).write(png);
+      one = cellOf(cell, png);
+    }
+    // A grid that is too large shows here, before the others are waited for.
+    if (made.length === 0) layOut(labelsOf(axes), shrunkSize(one.raster, cellSize));
+    made.push({ ...one, raster: shrunkTo(one.raster, cellSize) });
+  }
+  if (found > 0) session.progress.note(`${found} of ${cells.length} pictures were in ${folder} already`);
+  return made;
+}
+
+/** Undefined: stdout. */
+async function sheetPlace({ picture, output }: GridOptions): Promise<Output | undefined> {
+  if (output === "-") {
+    refuseTerminal();
+    return undefined;
+  }
+  const named = output ?? `${slug(picture.prompt)}-grid.png`;
+  return prepareOutput(named, { overwrite: picture.overwrite, numbered: output === undefined });
 }
 
 function axesOf({ axes: { x, y, z } }: GridOptions): Axes {
@@ -99,7 +120,7 @@ async function seedOf(options: GridOptions, axes: Axes, keys: CellKeys, kept: Re
   if (options.seeded || kept.size === 0) return seed;
   const seeds = new Set<bigint>();
   for (const path of kept.values()) {
-    const found = /\bSeed: (\d{1,20})\b/.exec(decodePng(await readFile(path)).texts.get("parameters") ?? "")?.[1];
+    const found = /\bSeed: (\d{1,20})\b/.exec(readPngTexts(await readFile(path)).get("parameters") ?? "")?.[1];
     if (found !== undefined) seeds.add(BigInt(found));
   }
   for (const candidate of seeds) {
@@ -111,10 +132,6 @@ async function seedOf(options: GridOptions, axes: Axes, keys: CellKeys, kept: Re
 async function styledCells(options: GridOptions, axes: Axes, seed: bigint): Promise<Cell[]> {
   const cells = cellsOf(options, axes, seed);
   return Promise.all(cells.map(async (cell) => ({ ...cell, options: await withStyles(cell.options) })));
-}
-
-function expectToFit(options: GridOptions, axes: Axes, { width, height }: Raster): void {
-  layOut(labelsOf(axes), shrunkSize({ width, height }, options.cellSize ?? Number.POSITIVE_INFINITY));
 }
 
 function labelsOf([x, y, z]: Axes) {
