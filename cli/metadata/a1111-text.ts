@@ -126,8 +126,10 @@ const shownAddonHash = 12;
 
 /** "foo: 0123456789ab, bar: ba9876543210"; separators are left out of names. */
 function hashes(files: readonly LoraReference[]): string | undefined {
-  const shown = files.flatMap(({ name, hash }) =>
-    name === undefined || hash === undefined ? [] : [`${stem(name).replaceAll(/[:,]/g, "")}: ${hash.slice(0, shownAddonHash)}`],
+  const shown = files.flatMap(({ name, hash, shortHash = hash }) =>
+    name === undefined || shortHash === undefined
+      ? []
+      : [`${stem(name).replaceAll(/[:,]/g, "")}: ${shortHash.slice(0, shownAddonHash)}`],
   );
   return shown.length === 0 ? undefined : shown.join(", ");
 }
