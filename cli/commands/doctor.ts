@@ -1,10 +1,10 @@
-/** @file `limn doctor`: what was found on this machine, and the proof that it computes: one matrix product, checked on the CPU. */
+/** @file `limn doctor`: what was found on this machine, and the proof that it computes. */
 import { readFileSync } from "node:fs";
-import { type Device, DeviceError, matrixFeature } from "../../engine/index.ts";
-import { matmul } from "../../kernels/index.ts";
+import { type Device, matrixFeature } from "../../engine/index.ts";
 import { openDevice } from "../device.ts";
 import { type ListedAdapter, listAdapters, thisSystem } from "../node-gpu.ts";
 import type { DoctorOptions } from "../options.ts";
+import { type Proved, prove } from "../proof.ts";
 import { writeStdout } from "../stdout.ts";
 
 const shownLimits = [
@@ -26,10 +26,9 @@ export async function run(options: DoctorOptions): Promise<void> {
   try {
     const found = reportDevice(device, adapter, software);
     await say(describeDevice(found));
-    const proof = await prove(device);
-    await say(
-      `proof      a ${proof.size}x${proof.size} matrix product in ${proof.millis.toFixed(1)} ms, largest error ${proof.error.toExponential(1)}: right\n`,
-    );
+    const kernels = await prove(device);
+    const proof = { error: Math.max(...kernels.map(({ error }) => error)), kernels };
+    await say(kernels.map(describeProof).join(""));
     if (options.json) await writeStdout(`${JSON.stringify({ ...machine, adapters, device: found, proof })}\n`);
   } finally {
     close();
@@ -55,6 +54,10 @@ function reportDevice(device: Device, adapter: string, software: boolean) {
   };
 }
 
+function describeProof({ name, error, millis }: Proved, index: number): string {
+  return `${(index === 0 ? "proof" : "").padEnd(11)}${name} in ${millis.toFixed(1)} ms, largest error ${error.toExponential(1)}: right\n`;
+}
+
 function describeListed({ index, name, backend, reachable }: ListedAdapter): string {
   return `adapter ${index}  ${name} (${backend})${reachable ? "" : ", hidden by an earlier one of the same name"}\n`;
 }
@@ -70,36 +73,6 @@ function describeDevice(found: Found): string {
     ),
     "",
   ].join("\n");
-}
-
-/** a b for matrices whose entries a CPU can check exactly: small integers, products and sums below 2^11, which f16 holds. */
-async function prove(device: Device) {
-  const size = 64;
-  const a = Float32Array.from({ length: size * size }, (_, index) => ((index * 7) % 5) - 2);
-  const b = Float32Array.from({ length: size * size }, (_, index) => ((index * 11) % 7) - 3);
-  const start = performance.now();
-  const [left, right] = [device.upload(a, [size, size], device.storage), device.upload(b, [size, size], device.storage)];
-  const product = matmul(left, right); // [64, 64]
-  const found = await product.read();
-  const millis = performance.now() - start;
-  for (const tensor of [left, right, product]) tensor.free();
-  let error = 0;
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) {
-      let expected = 0;
-      for (let inner = 0; inner < size; inner++) expected += a[row * size + inner]! * b[inner * size + column]!;
-      const difference = Math.abs(found[row * size + column]! - expected);
-      // NaN compares false with everything, so the test is for what is right.
-      error = difference <= error ? error : Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
-    }
-  }
-  if (error > 0) {
-    throw new DeviceError("GPU_WRONG", `a ${size}x${size} matrix product on the GPU is wrong by up to ${error}`, {
-      hint: "update the graphics driver, try --tier f32 or another --adapter",
-      context: { error, adapter: device.info.description },
-    });
-  }
-  return { size, millis, error };
 }
 
 function packageVersion(name: string): string {
