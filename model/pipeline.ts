@@ -7,7 +7,7 @@ import { ClipTokenizer } from "../tokenizer/index.ts";
 import { chunkPrompt } from "../tokenizer/prompt/index.ts";
 import { type HypernetworkUse, requestedHypernetworks } from "./addons/hypernetwork-requests.ts";
 import { HypernetworkSet } from "./addons/hypernetwork-set.ts";
-import { doraRuleOf, requestedLoras } from "./addons/lora-requests.ts";
+import { doraRuleOf, idleTags, requestedLoras } from "./addons/lora-requests.ts";
 import { LoraSet, type LoraUse } from "./addons/lora-set.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
@@ -182,7 +182,7 @@ export class StableDiffusion {
   async #mergeLoras({ options, prompts, warnings }: Job): Promise<readonly LoraUse[]> {
     const uses = await requestedLoras(options, prompts);
     const merged = await this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
-    warnings.push(...merged.warnings);
+    warnings.push(...merged.warnings, ...idleTags(prompts));
     if (merged.changed) this.#encoded.clear();
     return uses;
   }

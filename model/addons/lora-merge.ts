@@ -1,9 +1,11 @@
 /** @file One adapter's change of one weight, computed on the GPU in f32. */
 import type { Tensor } from "../../engine/index.ts";
-import { mergeWeight, type WeightWindow, weightGain } from "../../kernels/index.ts";
+import { add, mergeWeight, type WeightWindow, weightGain } from "../../kernels/index.ts";
 import type { SafetensorsFile, TensorEntry } from "../checkpoint/safetensors.ts";
 import { valuesOf } from "../checkpoint/values.ts";
+import { upload } from "./forms/form.ts";
 import type { MakeDelta, Parts } from "./forms/index.ts";
+import { sparseResidual } from "./forms/sparse.ts";
 import type { Adapter } from "./lora-file.ts";
 import type { Change } from "./lora-match.ts";
 import type { Part } from "./lora-parts.ts";
@@ -33,7 +35,9 @@ export async function prepareMerge(file: SafetensorsFile, change: Change, option
   }
   if (!change.form) return prepareGain(parts, change, strength);
   const alpha = adapter.parts.has("alpha") ? (await parts.values("alpha"))[0] : undefined;
-  const makeDelta = await change.form.prepare(parts, { rank: options.rank, alpha });
+  const lowRank = await change.form.prepare(parts, { rank: options.rank, alpha });
+  const residual = await sparseResidual(parts, change.window);
+  const makeDelta: MakeDelta = residual ? (window) => add(lowRank(window), upload(window, residual, window.outputs)) : lowRank;
   if (adapter.parts.has("set_weight")) return (window) => mergeWeight(window, { delta: makeDelta(window), keep: 0, strength: 1 });
   const scale = await scaleOf(parts, change, alpha);
   if (adapter.parts.has("dora_scale")) return prepareDora(parts, { makeDelta, scale, ...options });

@@ -39,3 +39,10 @@ export function noLoraFolder(name: string): UsageError {
     },
   );
 }
+
+/** Tags where they do nothing, which a user should know. */
+export function idleTags({ negative }: PromptPlans): string[] {
+  return negative.loras.length === 0
+    ? []
+    : ["LoRA tags in the negative prompt do nothing: a LoRA changes the model for both prompts"];
+}

@@ -70,6 +70,31 @@ describe("merging", () => {
     closeTo(await merged(place, parts, { unet: -3 }), added(w, d, -3), tolerance, "negative strength");
   });
 
+  it("LoRA with a sparse residual", async () => {
+    const [up, down] = [random(64, 3), random(3, 64)];
+    const d = lowRank(up.values, down.values, 3, linear.size);
+    const [row, column] = [
+      [0, 63, 5, 5],
+      [1, 63, 0, 7],
+    ];
+    for (const n of [0, 1, 2, 3]) d[row[n]! * 64 + column[n]!]! += n + 1;
+    const tensor = (shape: number[], values: number[]) => ({ shape, values: Float32Array.from(values) });
+    const parts = {
+      "lora_up.weight": up,
+      "lora_down.weight": down,
+      alpha: scalar(1),
+      bias_indices: tensor([2, 4], [...row, ...column]),
+      bias_values: tensor([4], [1, 2, 3, 4]),
+      bias_size: tensor([2], [64, 64]),
+    };
+    closeTo(await merged(linear, parts), added(await original(linear), d, 0.7 / 3), tolerance);
+    for (const wrong of [{ bias_size: tensor([2], [64, 65]) }, { bias_indices: tensor([2, 4], [0, 64, 5, 5, ...column]) }]) {
+      await expect(merged(linear, { ...parts, ...wrong })).rejects.toMatchObject({ code: "LORA_SHAPE" });
+    }
+    const { bias_size: _, ...half } = parts;
+    await expect(merged(linear, half)).rejects.toMatchObject({ code: "LORA_SHAPE" });
+  });
+
   it("the first ranks of a LoRA only, at the scale of all", async () => {
     const [up, down] = [random(64, 6), random(6, 64)];
     const short = up.values.map((value, i) => (i % 6 < 2 ? value : 0));

@@ -85,6 +85,11 @@ describe("pictures", () => {
     expect(isSame(Buffer.from(tagged.pixels), await pixels({ loras: given }))).toBe(true);
   });
 
+  it("say that a tag in the negative prompt does nothing", async () => {
+    const { warnings, loras } = await make({ negative: "ugly <lora:one:1>" });
+    expect([warnings, loras]).toEqual([[expect.stringContaining("negative prompt")], []]);
+  });
+
   it("of a failed merge leave the next picture as it should be", async () => {
     const plain = await pixels();
     const other = await addon({
