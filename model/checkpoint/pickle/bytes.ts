@@ -1,5 +1,8 @@
 import { again, refuse } from "./failure.ts";
 
+/** Lone surrogates become U+FFFD. */
+export const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** Thrown where the bytes at hand end before the pickle does; the caller may have more of them. */
 export class OutOfBytes extends Error {}
 
@@ -51,7 +54,7 @@ export class ByteReader {
   }
 
   text(length: number): string {
-    return new TextDecoder("utf-8").decode(this.take(length)); // lone surrogates become U+FFFD
+    return utf8.decode(this.take(length));
   }
 
   /** Up to a newline, without it. */

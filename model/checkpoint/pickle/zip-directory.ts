@@ -4,6 +4,7 @@
  */
 import type { ByteSource } from "../byte-source.ts";
 import { byteSizes, printable } from "../printable.ts";
+import { utf8 } from "./bytes.ts";
 import { again, damaged, refuse } from "./failure.ts";
 
 /** Where an entry's bytes stand in the file. */
@@ -88,7 +89,7 @@ function readDirectory(view: DataView, count: number, file: string): Listed[] {
     const next = at + 46 + nameBytes! + extraBytes! + commentBytes!;
     if (!fits || next > view.byteLength)
       return refuse("PICKLE_FORMAT", file, `zip: entry ${i + 1} of ${count} is cut short`, damaged);
-    const name = new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + at + 46, nameBytes));
+    const name = utf8.decode(new Uint8Array(view.buffer, view.byteOffset + at + 46, nameBytes));
     if (nameBytes! > maxNameBytes) refuse("PICKLE_TOO_LARGE", file, `zip: a name of ${nameBytes} bytes`, damaged);
     const shown = printable(name);
     if ((view.getUint16(at + 8, true) & 0x41) !== 0) refuse("PICKLE_FORMAT", file, `zip: entry "${shown}" is encrypted`, resave);
@@ -177,7 +178,7 @@ async function locateGroup(source: ByteSource, group: readonly Listed[], limit: 
     const same =
       view.getUint32(at, true) === 0x04034b50 &&
       at + 30 + nameBytes <= view.byteLength &&
-      new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + at + 30, nameBytes)) === name;
+      utf8.decode(new Uint8Array(view.buffer, view.byteOffset + at + 30, nameBytes)) === name;
     if (!same) refuse("PICKLE_FORMAT", source.name, `zip: entry "${shown}" has another header than the directory says`, damaged);
     if (begin + size > limit)
       refuse(
