@@ -42,28 +42,21 @@ export async function findNeeded(recipe: PictureRecipe, search: Search): Promise
     found.push({ kind, ...file });
     words.push(`${option}=${file.path}`);
   };
-  const models = { folders: options.modelDirs, signal: search.signal, note: search.note };
-  if (options.model !== undefined) add("model", "--model", await given(options.model, recipe.model, search.signal));
-  else if (recipe.model === undefined) throw unnamed(recipe, "model", "-m FILE");
-  else {
-    const files = [embeddedModel, ...beside];
-    add("model", "--model", await findFile(recipe.model, { ...models, kind: "model", files, option: "--model-dir or -m" }));
-  }
-  if (options.vae !== undefined) add("VAE", "--vae", await given(options.vae, recipe.vae, search.signal));
-  else if (recipe.vae !== undefined)
-    add("VAE", "--vae", await findFile(recipe.vae, { ...models, kind: "VAE", files: beside, option: "--model-dir or --vae" }));
-  if (recipe.refiner !== undefined) {
-    const option = "--model-dir";
-    add("refiner", "--refiner", await findFile(recipe.refiner, { ...models, kind: "refiner", files: beside, option }));
-  }
+  const models = { folders: options.modelDirs, files: [embeddedModel, ...beside], signal: search.signal, note: search.note };
+  const model = async (kind: string, option: string, wanted: FileReference | undefined, own?: string) => {
+    // The other two have no option of their own here.
+    const hint = kind === "model" || kind === "VAE" ? `--model-dir or ${option}` : "--model-dir";
+    if (own !== undefined) add(kind, option, await given(own, wanted, search.signal));
+    else if (wanted !== undefined) add(kind, option, await findFile(wanted, { ...models, kind, option: hint }));
+  };
+  if (options.model === undefined && recipe.model === undefined) throw unnamed(recipe, "model", "-m FILE");
+  await model("model", "--model", recipe.model, options.model);
+  await model("VAE", "--vae", recipe.vae, options.vae);
+  await model("refiner", "--refiner", recipe.refiner);
+  await model("upscaler", "--hires-upscaler", upscalerOf(recipe));
   if (recipe.command !== "txt2img") add("picture to start from", "--init", await picture("init", recipe, beside, search));
   if (recipe.command === "inpaint") add("mask", "--mask", await picture("mask", recipe, beside, search));
   if (recipe.noise !== undefined) add("noise", "--noise", await placed("noise", recipe.noise, beside, search));
-  const upscaler = upscalerOf(recipe);
-  if (upscaler !== undefined) {
-    const option = "--model-dir";
-    add("upscaler", "--hires-upscaler", await findFile(upscaler, { ...models, kind: "upscaler", files: beside, option }));
-  }
   const networks = await findNetworks(recipe, beside, search);
   return { found: [...found, ...networks.found], arguments: [...words, ...networks.arguments], close: networks.close };
 }
