@@ -33,7 +33,7 @@ export interface Summary {
 
 /** Seeds that a JSON number can't hold exactly are strings; times have three decimals. */
 export function summaryJson(summary: Summary): string {
-  const images = summary.images.map((image) => ({ ...image, seed: exact(image.seed) }));
+  const images = summary.images.map(pictureRecord);
   const seconds = Object.fromEntries(Object.entries(summary.seconds).map(([stage, value]) => [stage, rounded(value)]));
   const { stepsPerSecond, hostMicrosPerDispatch } = summary;
   const rates = { stepsPerSecond: rounded(stepsPerSecond), hostMicrosPerDispatch: rounded(hostMicrosPerDispatch) };
@@ -49,6 +49,11 @@ export function summaryText({ images, seconds, stepsPerSecond }: Summary): strin
     .map((stage) => `${stage} ${seconds[stage].toFixed(2)}`)
     .join(", ");
   return `${lines.join("\n")}\n${seconds.total.toFixed(1)} s (${stages}), ${stepsPerSecond.toFixed(1)} steps/s\n`;
+}
+
+/** For JSON. */
+export function pictureRecord(image: MadePicture): Record<string, string | number> {
+  return { ...image, seed: exact(image.seed) };
 }
 
 function exact(seed: bigint): number | string {

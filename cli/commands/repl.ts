@@ -4,7 +4,7 @@ import { UsageError } from "../../engine/errors.ts";
 import { nearestName } from "../../model/sampling/index.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
 import { checkPicture } from "../check-picture.ts";
-import { asUsageError, formatError, jsonValue, oneLine } from "../error-text.ts";
+import { asUsageError, formatError, oneLine } from "../error-text.ts";
 import { exitCodeOf } from "../exit-codes.ts";
 import { makePictures } from "../make-pictures.ts";
 import type { CommandContext, ReplOptions } from "../options.ts";
@@ -12,7 +12,7 @@ import { lineWords } from "../prompt-list.ts";
 import { ReplSettings } from "../repl/settings.ts";
 import { Session } from "../session.ts";
 import { BrokenPipe, writeStdout } from "../stdout.ts";
-import type { MadePicture } from "../summary.ts";
+import { type MadePicture, pictureRecord } from "../summary.ts";
 
 const help = `a line               a picture of it; or options as on the command line: --prompt "a fox" --steps 8
 :set NAME VALUE      change an option from now on: :set steps 30, :set sampler euler_a, :set negative blurry
@@ -176,7 +176,7 @@ class Repl {
     const rounded = Math.round(seconds * 1000) / 1000;
     const told = images.map(({ path, width, height, seed }) => `${path}  ${width}x${height}, seed ${seed}\n`).join("");
     const { json } = this.#options;
-    await writeStdout(json ? `${JSON.stringify({ images, seconds: rounded }, jsonValue)}\n` : told);
+    await writeStdout(json ? `${JSON.stringify({ images: images.map(pictureRecord), seconds: rounded })}\n` : told);
     if (!json) this.#session.progress.note(`${seconds.toFixed(1)} s`);
   }
 

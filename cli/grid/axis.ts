@@ -38,10 +38,11 @@ const numberOptions = new Set(
   ).split(" "),
 );
 /** Of a path the name alone is the label. */
-const fileOptions = new Set("model vae lora init mask noise hypernet hires-upscaler".split(" "));
+const fileOptions = new Set("model vae refiner lora init mask noise hypernet hires-upscaler".split(" "));
 const costs: Readonly<Record<string, number>> = {
   model: 9,
   vae: 8,
+  refiner: 8,
   lora: 5,
   "lora-strength": 5,
   size: 4,

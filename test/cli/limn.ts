@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly when?: { readonly text: string; readonly act: (kill: (name: NodeJS.Signals) => void) => void };
   /** Shell redirections for the command, e.g. "> /dev/full". Its streams are pipes otherwise. */
   readonly shell?: string;
+  /** What comes in on stdin, to its end. */
+  readonly input?: string;
 }
 
 /** Builds dist/ from the sources as they are (nothing to do after `npm test`'s own set-up). */
@@ -38,8 +40,10 @@ export function limn(args: readonly string[], options: RunOptions = {}): Promise
   const child = spawn(command, words, {
     cwd: options.cwd ?? root,
     env: { ...process.env, ...options.env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
+  child.stdin.on("error", () => undefined); // a command that ends without reading
+  child.stdin.end(options.input ?? "");
   const out: Buffer[] = [];
   let stderr = "";
   let acted = false;
