@@ -6,7 +6,7 @@ import { ModelFileError } from "../../engine/errors.ts";
 import { type ByteSource, MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { Checkpoint } from "../../model/checkpoint/checkpoint.ts";
 import { readConfig } from "../../model/checkpoint/config.ts";
-import { openModelFile } from "../../model/checkpoint/open.ts";
+import { openModelFile, openVaeFile } from "../../model/checkpoint/open.ts";
 import { openTensors } from "../../model/checkpoint/open-tensors.ts";
 import { openTorch } from "../../model/checkpoint/pickle/torch-file.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
@@ -99,6 +99,17 @@ describe.skipIf(missingFixtures !== undefined)(
     });
   },
 );
+
+test.skipIf(missingFixtures !== undefined)("a VAE of its own as .vae.pt", async () => {
+  const source = await openFile(fixture("sd1-tiny").model);
+  const original = await openSafetensors(source);
+  const prefix = "first_stage_model.";
+  const tensors = [...(await readTensors(original)).values()].filter(({ name }) => name.startsWith(prefix));
+  const renamed = tensors.map((tensor) => ({ ...tensor, name: tensor.name.slice(prefix.length) }));
+  const vae = await openVaeFile(new MemorySource(torchCheckpoint(renamed), "sd1-tiny.vae.pt"));
+  expect((await readConfig(original, { vae })).vae).toEqual({ ...(await readConfig(original)).vae, prefix: "" });
+  await source.close();
+});
 
 describe("on the device", () => {
   let device: Awaited<ReturnType<typeof createDevice>>;
