@@ -68,7 +68,7 @@ const marks: readonly Mark[] = [
     pattern:
       /^(lora_|lycoris_)|\.(lora_up|lora_down|lora_A|lora_B|lora\.up|lora\.down|hada_w1_a|lokr_w1|lokr_w1_a|dora_scale|diff)(\.|$)/,
     what: "a LoRA (an add-on), not a whole model",
-    hint: `${wholeModel}; a LoRA is added to one`,
+    hint: `${wholeModel}; a LoRA is added to one with --lora`,
   },
   {
     pattern: /^(control_model\.|controlnet_|input_hint_block\.|zero_convs\.)/,
