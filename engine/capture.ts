@@ -54,11 +54,17 @@ export class Capture<T> {
     return this.#recorded.filter((item): item is RecordedLaunch => "kernel" in item);
   }
 
-  /** Resolves when every pipeline is compiled and every bind group is built. Rejects with a ShaderError. */
-  async ready(): Promise<void> {
+  /** Resolves when every pipeline is compiled. Rejects with a ShaderError. */
+  async compiled(): Promise<void> {
     await Promise.all(this.launches.map(({ kernel, variant }) => this.device.pipelines.compile(kernel, variant)));
+  }
+
+  /** The same, and every bind group is built, unless something that they bind has no memory yet. */
+  async ready(): Promise<void> {
+    await this.compiled();
     // Given up while its pipelines compiled: it must not take memory any more.
-    if (!this.#disposed) this.#build();
+    const isComplete = this.launches.every(({ tensors }) => tensors.every(({ allocation }) => !allocation.parked));
+    if (!this.#disposed && isComplete) this.#build();
   }
 
   /** Runs the recorded work once, after everything recorded on the device so far. */
@@ -74,13 +80,24 @@ export class Capture<T> {
     if (this.device.isSoftware) this.device.submitter.encodeAhead(this.#build(), runs);
   }
 
+  /** Whether it is bound to any of these. */
+  binds(allocations: ReadonlySet<Allocation>): boolean {
+    return this.#replay !== undefined && this.launches.some(({ tensors }) => tensors.some((t) => allocations.has(t.allocation)));
+  }
+
+  /** Forgets where its tensors lie, as they are to lie elsewhere at the next run. */
+  unbind(): void {
+    this.#replay = undefined;
+    this.#uniforms?.buffer.destroy();
+    this.#uniforms = undefined;
+  }
+
   /** Gives back the memory of the results. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
     for (const allocation of this.#kept) allocation.release();
-    this.#replay = undefined;
-    this.#uniforms?.buffer.destroy();
+    this.unbind();
     this.#onDispose();
   }
 

@@ -10,7 +10,7 @@ import { DeviceError, LimnError, OutOfMemoryError, ShaderError, ShapeError } fro
 import { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
-import { type Allocation, BufferFactory, bufferUsage, type MemoryCounters, Pool } from "./pool.ts";
+import { type Allocation, BufferFactory, bufferUsage, type MemoryCounters, Pool, PooledAllocation } from "./pool.ts";
 import { bindingBytes, bindingOf, type Command, copyCommand } from "./recorder.ts";
 import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
 import { allocationsIn, ScopeStack } from "./scopes.ts";
@@ -117,6 +117,26 @@ export class Device {
     const allocation = (this.#recording ? this.#activations : this.#pool).take(bytes, label);
     this.#scopes.add(allocation);
     return new Tensor(this, allocation, [...shape], dtype);
+  }
+
+  /** A tensor that has no memory until `unpark`: work that uses it may be recorded. */
+  parked(shape: readonly number[], dtype: DType, label: string): Tensor {
+    const allocation = this.#pool.take(Math.max(16, elementCount(shape) * bytesPerElement[dtype]), label, true);
+    this.#scopes.add(allocation);
+    return new Tensor(this, allocation, [...shape], dtype);
+  }
+
+  /** Gives the memory of tensors back for a while; what they hold is lost. */
+  park(tensors: readonly Tensor[]): void {
+    const parked = new Set(tensors.map(({ allocation }) => allocation));
+    for (const capture of this.#captures) if (capture.binds(parked)) capture.unbind();
+    for (const allocation of parked) if (allocation instanceof PooledAllocation) allocation.park();
+    this.trim();
+  }
+
+  /** Gives a parked tensor memory again; its contents are undefined. */
+  unpark({ allocation }: Tensor): void {
+    if (allocation instanceof PooledAllocation) allocation.unpark();
   }
 
   /** A tensor of x's shape and dtype, in the same slots where x lies in some and one is left. */

@@ -2,7 +2,7 @@
  * @file GPU memory. A pool hands out storage buffers by size class and takes them back at once when a tensor dies: the queue
  * runs commands in order, so a buffer that an earlier command still reads may already be given to a later one.
  */
-import { OutOfMemoryError } from "./errors.ts";
+import { LimnError, OutOfMemoryError } from "./errors.ts";
 import type { Slots } from "./slots.ts";
 
 /** One storage buffer. `id` names it in bind-group keys. */
@@ -18,6 +18,8 @@ export interface Allocation {
   readonly label: string;
   readonly freed: boolean;
   readonly buffer: PooledBuffer;
+  /** True while it has no memory, see `Pool.take`. */
+  readonly parked?: boolean;
   /** What it is one of, where it does not have the buffer to itself. */
   readonly slots?: Slots;
   release(): void;
@@ -114,21 +116,27 @@ export class Pool {
     this.#factory = factory;
   }
 
-  /** A buffer of at least `bytes` bytes; its contents are whatever its last user left. */
-  take(bytes: number, label: string): Allocation {
-    const buffer = this.#free.get(sizeClass(bytes))?.pop() ?? this.#factory.create(sizeClass(bytes));
-    const pool = this;
-    pool.#factory.counters.liveBytes += buffer.bytes;
-    return {
-      label,
-      buffer,
-      freed: false,
-      release() {
-        if (this.freed) return;
-        (this as { freed: boolean }).freed = true;
-        pool.#putBack(buffer);
-      },
-    };
+  /**
+   * A buffer of at least `bytes` bytes; its contents are whatever its last user left. `parked`: none yet, as after `park`; it gets
+   * one, perhaps another than before, with `unpark`.
+   */
+  take(bytes: number, label: string, parked = false): PooledAllocation {
+    return new PooledAllocation(this, sizeClass(bytes), label, parked);
+  }
+
+  /** For PooledAllocation. */
+  takeBuffer(bytes: number): PooledBuffer {
+    const buffer = this.#free.get(bytes)?.pop() ?? this.#factory.create(bytes);
+    this.#factory.counters.liveBytes += buffer.bytes;
+    return buffer;
+  }
+
+  /** For PooledAllocation. */
+  putBack(buffer: PooledBuffer): void {
+    this.#factory.counters.liveBytes -= buffer.bytes;
+    const list = this.#free.get(buffer.bytes);
+    if (list) list.push(buffer);
+    else this.#free.set(buffer.bytes, [buffer]);
   }
 
   /** Gives the free buffers back to the driver. */
@@ -136,12 +144,49 @@ export class Pool {
     for (const buffer of [...this.#free.values()].flat()) this.#factory.destroy(buffer);
     this.#free.clear();
   }
+}
 
-  #putBack(buffer: PooledBuffer): void {
-    this.#factory.counters.liveBytes -= buffer.bytes;
-    const list = this.#free.get(buffer.bytes);
-    if (list) list.push(buffer);
-    else this.#free.set(buffer.bytes, [buffer]);
+/** A tensor's hold on a buffer of a pool. */
+export class PooledAllocation implements Allocation {
+  readonly label: string;
+  readonly #pool: Pool;
+  readonly #bytes: number;
+  #buffer: PooledBuffer | undefined;
+  #freed = false;
+
+  constructor(pool: Pool, bytes: number, label: string, parked: boolean) {
+    this.#pool = pool;
+    this.#bytes = bytes;
+    this.label = label;
+    if (!parked) this.unpark();
+  }
+
+  get freed(): boolean {
+    return this.#freed;
+  }
+
+  get parked(): boolean {
+    return !this.#freed && this.#buffer === undefined;
+  }
+
+  get buffer(): PooledBuffer {
+    if (!this.#buffer) throw new LimnError("USE_AFTER_FREE", `${this.label} was used while it had no memory on the GPU`);
+    return this.#buffer;
+  }
+
+  /** Gives the memory back for a while; what it held is lost. */
+  park(): void {
+    if (this.#buffer) this.#pool.putBack(this.#buffer);
+    this.#buffer = undefined;
+  }
+
+  unpark(): void {
+    if (!this.#freed) this.#buffer ??= this.#pool.takeBuffer(this.#bytes);
+  }
+
+  release(): void {
+    this.park();
+    this.#freed = true;
   }
 }
 

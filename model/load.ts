@@ -1,12 +1,15 @@
 /** @file Opens a checkpoint: its configuration, its weights, and the modules that take them. */
-import { type Device, ModelFileError } from "../engine/index.ts";
+import { type Device, ModelFileError, type Tensor } from "../engine/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { type ModelConfig, type Prediction, readConfig } from "./checkpoint/config.ts";
+import type { Target } from "./checkpoint/load-plan.ts";
 import type { LoadOptions as StreamOptions } from "./checkpoint/loader.ts";
 import { openModelFile, openVaeFile } from "./checkpoint/open.ts";
+import type { Weights } from "./checkpoint/weights.ts";
 import type { GenerateOptions } from "./generation.ts";
-import type { Modules } from "./stages.ts";
+import { Residency } from "./residency.ts";
+import { type Modules, type StageName, stageNames } from "./stages.ts";
 import { TextEncoder } from "./text/text-encoder.ts";
 import { UNet } from "./unet/unet.ts";
 import { VaeDecoder } from "./vae/decoder.ts";
@@ -22,6 +25,8 @@ export interface LoadOptions extends StreamOptions {
   readonly picture?: (GenerateOptions & { readonly prompt?: string }) | undefined;
   readonly strict?: boolean;
   readonly allowNonfinite?: boolean;
+  /** Text encoder and VAE leave the GPU while they have nothing to do, and wait in the CPU's memory. */
+  readonly lowMemory?: boolean;
   /** Largest header in bytes. */
   readonly maxHeader?: number | undefined;
 }
@@ -30,10 +35,16 @@ export interface LoadOptions extends StreamOptions {
 export interface OpenModel {
   readonly config: ModelConfig;
   readonly checkpoints: readonly Checkpoint[];
+  /** With `lowMemory`. */
+  readonly residency: Residency | undefined;
   /** Bytes of all weights on the device. */
   readonly bytes: number;
+  /** The same, but of weights that come and go no more than are there at once, with their stage's activations. */
+  readonly residentBytes: number;
   readonly warnings: readonly string[];
   makeModules(): Modules;
+  /** The VAE's encoder; `loadEncoder` also loads its weights. */
+  makeEncoder(): VaeEncoder;
   /** The VAE's encoder, which only runs from a picture need, with its weights loaded. */
   loadEncoder(options: StreamOptions): Promise<VaeEncoder>;
   /** Streams the weights that the modules asked for. True when modules must be made again (see Checkpoint.load). */
@@ -47,30 +58,45 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
   const vaeFile = options.vae && (await openVaeFile(options.vae, limits));
   const found = await readConfig(file, vaeFile ? { vae: vaeFile } : {});
   const config = options.prediction ? { ...found, prediction: options.prediction, predictionFrom: "metadata" as const } : found;
-  const { strict = false, allowNonfinite = false } = options;
-  const main = new Checkpoint(file, options.device, { strict, allowNonfinite, family: config.family });
-  const vae = vaeFile ? new Checkpoint(vaeFile, options.device, { strict, allowNonfinite, family: "VAE" }) : main;
+  const { device, strict = false, allowNonfinite = false, lowMemory = false } = options;
+  const how = { strict, allowNonfinite, parked: lowMemory };
+  const main = new Checkpoint(file, device, { ...how, family: config.family });
+  const vae = vaeFile ? new Checkpoint(vaeFile, device, { ...how, family: "VAE" }) : main;
   const checkpoints = vae === main ? [main] : [main, vae];
+  const residency = lowMemory ? new Residency(device, (stage) => weightsOf(stage, config, checkpoints)) : undefined;
+  const makeEncoder = (weights: Weights) => {
+    if (!config.vae.hasEncoder) throw noEncoder(vae.file.source.name);
+    return new VaeEncoder(weights.at(config.vae.prefix), config.vae);
+  };
   return {
     config,
     checkpoints,
+    residency,
     get bytes() {
       return checkpoints.reduce((sum, checkpoint) => sum + checkpoint.bytes, 0);
+    },
+    get residentBytes() {
+      if (!residency) return checkpoints.reduce((sum, checkpoint) => sum + checkpoint.bytes, 0);
+      const unet = weightsOf("unet", config, checkpoints);
+      return unet.reduce((sum, { bytes }) => sum + bytes, residency.guestBytes);
     },
     get warnings() {
       return checkpoints.flatMap((checkpoint) => checkpoint.warnings);
     },
     makeModules: () => makeModules(config, main, vae),
-    loadEncoder(stream) {
-      if (!config.vae.hasEncoder) throw noEncoder(vae.file.source.name);
-      return vae.build((weights) => new VaeEncoder(weights.at(config.vae.prefix), config.vae), stream);
-    },
+    makeEncoder: () => makeEncoder(vae.weights),
+    loadEncoder: (stream) => vae.build(makeEncoder, stream),
     async load(stream) {
       const changed = [];
-      for (const checkpoint of checkpoints) changed.push(await checkpoint.load(stream));
+      for (const stages of residency ? [["vae"], ["text"], ["unet"]] : [stageNames]) {
+        const only = ({ parts }: Target) => stages.includes(stageOf(parts[0]!.entry.name, config));
+        for (const checkpoint of checkpoints) changed.push(await checkpoint.load(stream, only));
+        for (const guest of ["text", "vae"] as const) if (stages.includes(guest)) await residency?.leave(guest);
+      }
       return changed.some(Boolean);
     },
     free() {
+      residency?.free();
       for (const checkpoint of checkpoints) checkpoint.free();
     },
   };
@@ -87,6 +113,22 @@ function makeModules(config: ModelConfig, main: Checkpoint, vae: Checkpoint): Mo
     unet: new UNet(main.weights.at(config.unet.prefix), config.unet),
     decoder: new VaeDecoder(autoencoder, config.vae),
   };
+}
+
+/** Which stage a weight of the file belongs to. */
+export function stageOf(name: string, { unet, text }: Pick<ModelConfig, "unet" | "text">): StageName {
+  if (name.startsWith(`${unet.prefix}.`)) return "unet";
+  return text.some(({ prefix }) => name.startsWith(`${prefix}.`)) ? "text" : "vae";
+}
+
+/** The weights of a stage that modules asked for. */
+export function weightsOf(
+  stage: StageName,
+  config: Pick<ModelConfig, "unet" | "text">,
+  checkpoints: readonly Checkpoint[],
+): readonly Tensor[] {
+  const tensors = checkpoints.flatMap((checkpoint) => checkpoint.tensors);
+  return tensors.filter(({ names }) => stageOf(names[0] ?? "", config) === stage).map(({ tensor }) => tensor);
 }
 
 function noEncoder(file: string): ModelFileError {

@@ -47,6 +47,8 @@ export class StableDiffusion {
   #stages: Stages | undefined;
   #storage: StageStorage;
   #busy = false;
+  /** A LoRA has been merged since the weights were loaded. */
+  #hasMerged = false;
   /** Set once memory ran out: see `#mend`. */
   #vaeTile: number | undefined;
   readonly #encoded = new EncodedChunks();
@@ -91,7 +93,7 @@ export class StableDiffusion {
       const stages = diffusion.#stagesFor(planned);
       const loading = model.load(options);
       loading.catch(() => {}); // reported when it is awaited
-      await stages.ready().catch(async (error) => {
+      await stages.compiled().catch(async (error) => {
         await loading.catch(() => {}); // it must not go on writing into memory that is given back
         throw error;
       });
@@ -99,9 +101,9 @@ export class StableDiffusion {
         // A weight is too large for f16 and has become an f32 tensor: what was recorded with the old one is recorded again.
         diffusion.#modules = model.makeModules();
         diffusion.#dropStages();
-        await diffusion.#stagesFor(planned).ready();
       }
-      options.device.trim(); // of what loading needed beside the weights
+      options.device.trim(); // of what loading needed beside the weights, before activations are added to them
+      await diffusion.#stagesFor(planned).ready();
       options.device.check();
       return diffusion;
     } catch (error) {
@@ -181,7 +183,11 @@ export class StableDiffusion {
   /** The weights with the LoRAs of this picture and no others; nothing to do where the last picture had the same. */
   async #mergeLoras({ options, prompts, warnings }: Job): Promise<readonly LoraUse[]> {
     const uses = await requestedLoras(options, prompts);
-    const merged = await this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
+    const merge = () => this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
+    const { residency } = this.model;
+    // Weights that hold a LoRA, or are to hold one, must be there.
+    this.#hasMerged ||= uses.length > 0;
+    const merged = await (residency && this.#hasMerged ? residency.change("text", merge) : merge());
     warnings.push(...merged.warnings, ...idleTags(prompts));
     if (merged.changed) this.#encoded.clear();
     return uses;
@@ -435,7 +441,12 @@ export class StableDiffusion {
 
   /** The planned memory: weights, and the activations of the current picture size. */
   get plannedBytes(): number {
-    return this.model.bytes + this.device.activationBytes;
+    return this.model.residentBytes + this.device.activationBytes;
+  }
+
+  /** Where text encoder and VAE are while they have nothing to do; undefined: on the GPU. */
+  get residency(): OpenModel["residency"] {
+    return this.model.residency;
   }
 
   /** Dispatches of one denoising step, as recorded. */
@@ -459,7 +470,7 @@ export class StableDiffusion {
   }
 
   #stagesFor({ size }: Pick<PlannedPicture, "size">): Stages {
-    const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile };
+    const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile ?? (this.residency && usualTile) };
     if (this.#stages && !this.#stages.fits(wanted)) this.#dropStages();
     this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.#modules, wanted, this.#storage));
     return this.#stages;

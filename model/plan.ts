@@ -2,19 +2,25 @@
  * @file What a picture will take before anything of it is loaded: weights and activations by phase, what has to be cut into bands,
  * whether it fits. Nothing is estimated: the work is recorded as `generate` records it, on a GPU that keeps no memory.
  */
-import { LimnError, type Tier } from "../engine/index.ts";
+import { LimnError, type Tensor, type Tier } from "../engine/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { type Capabilities, dryDevice } from "./dry-gpu.ts";
 import { type GenerateOptions, settingsOf } from "./generation.ts";
-import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
+import { type LoadOptions, openModel, weightsOf } from "./load.ts";
 import { launchMemory, type SplitTensor } from "./plan-launches.ts";
 import { NoiseSchedule } from "./sampling/index.ts";
 import { type StageName, Stages, stageNames, stageWords } from "./stages.ts";
+import type { EncodeStage } from "./vae/encode-stage.ts";
+import { usualTile } from "./vae/tiles.ts";
 
 export interface PlanOptions extends Pick<LoadOptions, "vae" | "maxHeader"> {
   readonly tier?: Tier;
   readonly precision?: "auto" | "f32" | "f16";
   readonly size?: Pick<GenerateOptions, "width" | "height" | "guidance" | "vaeTile">;
+  /** Text encoder and VAE leave the GPU while they have nothing to do. */
+  readonly lowMemory?: boolean;
+  /** A picture is encoded, too. */
+  readonly fromPicture?: boolean;
   /** Bytes that weights and activations may take; WebGPU does not tell how many there are. */
   readonly memory?: number | undefined;
 }
@@ -56,7 +62,7 @@ export async function planModel(
   like: Capabilities,
   options: PlanOptions = {},
 ): Promise<MemoryPlan> {
-  const { tier, precision, memory, vae, maxHeader } = options;
+  const { tier, precision, memory, vae, maxHeader, lowMemory = false, fromPicture = false } = options;
   const device = await dryDevice(like, { ...(tier && { tier }), ...(precision && { precision }) });
   const model = await openModel(source, { device, vae, maxHeader });
   const { config } = model;
@@ -72,17 +78,22 @@ export async function planModel(
   };
   const { storage } = device;
   try {
+    const vaeTile = options.size?.vaeTile ?? (lowMemory ? usualTile : undefined);
     const stages = new Stages(
       { device, config, schedule: new NoiseSchedule(config.schedule) },
       model.makeModules(),
-      { width, height, guidedParts: guidance === 1 ? 0 : 1, contextRows: 77, clipSkip: 1, vaeTile: options.size?.vaeTile },
+      { width, height, guidedParts: guidance === 1 ? 0 : 1, contextRows: 77, clipSkip: 1, vaeTile },
       { text: storage, unet: storage, vae: storage },
     );
+    // As in a run: the encoder finds the others' buffers made.
+    const encode = fromPicture && device.activationBytes > 0 ? stages.encode(model.makeEncoder()) : undefined;
     const { activationBytes } = device;
-    const weights = weightsByPhase(model);
-    const phases = stageNames.map((phase) => planPhase(phase, stages, weights, known.maxBindingBytes));
+    const weights = (phase: StageName) => weightsOf(phase, config, model.checkpoints);
+    const phases = stageNames.map((phase) => planPhase(phase, stages, encode, weights(phase), known.maxBindingBytes));
     // Guidance and masks leave as many latents outside the slots, at most.
-    const totalBytes = device.memory.totalBytes + stages.latents.whole.bytes;
+    const all = device.memory.totalBytes + stages.latents.whole.bytes;
+    const guests = phases.filter(({ phase }) => phase !== "unet").map(({ weightBytes }) => weightBytes);
+    const totalBytes = all - (lowMemory ? Math.min(...guests) : 0);
     const tooMuch = memory !== undefined && totalBytes > memory;
     return {
       ...known,
@@ -96,45 +107,30 @@ export async function planModel(
   } catch (error) {
     if (!(error instanceof LimnError) || !["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE", "SHAPE"].includes(error.code))
       throw error;
-    const weightBytes = [...weightsByPhase(model).values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    const bytes = weightBytes(model.checkpoints.flatMap(({ tensors }) => tensors.map(({ tensor }) => tensor)));
     const problem = { message: error.message, hint: error.hint };
-    return { ...known, phases: [], weightBytes, activationBytes: 0, totalBytes: weightBytes, fits: false, problem };
+    return { ...known, phases: [], weightBytes: bytes, activationBytes: 0, totalBytes: bytes, fits: false, problem };
   }
-}
-
-interface PhaseWeights {
-  readonly allocations: ReadonlySet<unknown>;
-  /** On the device, with what its buffers are rounded up by. */
-  readonly bytes: number;
-}
-
-function weightsByPhase({ config, checkpoints }: OpenModel): Map<StageName, PhaseWeights> {
-  const tensors = checkpoints.flatMap((checkpoint) => checkpoint.tensors);
-  const phaseOf = (name: string): StageName => {
-    if (name.startsWith(`${config.unet.prefix}.`)) return "unet";
-    return config.text.some(({ prefix }) => name.startsWith(`${prefix}.`)) ? "text" : "vae";
-  };
-  return new Map(
-    stageNames.map((phase) => {
-      const own = tensors.filter(({ names }) => phaseOf(names[0] ?? "") === phase).map(({ tensor }) => tensor.allocation);
-      return [phase, { allocations: new Set(own), bytes: own.reduce((sum, { buffer }) => sum + buffer.bytes, 0) }];
-    }),
-  );
 }
 
 function planPhase(
   phase: StageName,
   { text, denoiser, decode }: Stages,
-  weights: ReadonlyMap<StageName, PhaseWeights>,
+  encode: EncodeStage | undefined,
+  own: readonly Tensor[],
   limit: number,
 ): PhasePlan {
-  const captures = { text: [text.encode], unet: [denoiser.prepared, denoiser.step], vae: decode.captures }[phase];
-  const own = weights.get(phase)!;
+  const captures = {
+    text: [text.encode],
+    unet: [denoiser.prepared, denoiser.step],
+    vae: [...(encode?.captures ?? []), ...decode.captures],
+  }[phase];
+  const weights = new Set(own.map(({ allocation }) => allocation));
   const launches = captures.flatMap((capture) => capture.launches);
-  const { peakBytes, largestBytes, splits } = launchMemory(launches, limit, (memory) => own.allocations.has(memory));
+  const { peakBytes, largestBytes, splits } = launchMemory(launches, limit, (memory) => weights.has(memory));
   return {
     phase,
-    weightBytes: own.bytes,
+    weightBytes: weightBytes(own),
     peakActivationBytes: peakBytes,
     largestTensorBytes: largestBytes,
     dispatches: captures.at(-1)!.launches.length,
@@ -142,9 +138,14 @@ function planPhase(
   };
 }
 
+/** On the device, with what its buffers are rounded up by. */
+function weightBytes(weights: readonly Tensor[]): number {
+  return weights.reduce((sum, { allocation }) => sum + allocation.buffer.bytes, 0);
+}
+
 function tooLittleMemory(needed: number, memory: number, storage: "f32" | "f16"): MemoryPlan["problem"] {
   return {
     message: `the ${stageWords.text}, ${stageWords.unet} and ${stageWords.vae} take ${needed} bytes, ${memory} are there`,
-    hint: storage === "f32" ? "use --precision f16, or a smaller size" : "use a smaller size",
+    hint: storage === "f32" ? "use --precision f16, --low-memory or a smaller size" : "use --low-memory or a smaller size",
   };
 }

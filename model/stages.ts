@@ -4,7 +4,7 @@ import type { ModelConfig } from "./checkpoint/config.ts";
 import { UNetDenoiser } from "./denoiser.ts";
 import type { Size } from "./image/index.ts";
 import { goingRound } from "./layers.ts";
-import type { Residency, StageMemory } from "./residency.ts";
+import type { Residency, WithWeights } from "./residency.ts";
 import type { NoiseSchedule } from "./sampling/index.ts";
 import type { TextEncoder } from "./text/text-encoder.ts";
 import { TextStage } from "./text/text-stage.ts";
@@ -69,7 +69,7 @@ export class Stages {
   readonly latents: Slots;
   readonly #storage: StageStorage;
   readonly #factor: number;
-  readonly #vaeMemory: StageMemory | undefined;
+  readonly #withVae: WithWeights | undefined;
   #encode: EncodeStage | undefined;
 
   constructor({ device, config, schedule, residency }: StageModel, modules: Modules, size: StageSize, storage: StageStorage) {
@@ -77,7 +77,7 @@ export class Stages {
     this.#storage = storage;
     const { factor, zChannels } = config.vae;
     this.#factor = factor;
-    this.#vaeMemory = residency?.of("vae");
+    this.#withVae = residency?.of("vae");
     const [height, width] = [size.height / factor, size.width / factor];
     this.nonFinite = device.upload(new Uint32Array(1), [1], "u32", "finite-check");
     this.latents = new Slots(device, [1, height, width, zChannels], "f32", samplerLatents);
@@ -87,7 +87,7 @@ export class Stages {
       clipSkip: size.clipSkip,
       storage: storage.text,
       nonFinite: this.nonFinite,
-      memory: residency?.of("text"),
+      withWeights: residency?.of("text"),
     });
     this.context = device.empty([copies, size.contextRows, config.unet.contextDim], storage.unet, "context");
     const denoiser = {
@@ -107,7 +107,7 @@ export class Stages {
     const tiling = vaeTile === undefined ? undefined : tilingOf(vaeTile);
     this.decode = new DecodeStage(modules.decoder, {
       ...{ width: w, height: h, tiling, round },
-      ...{ config: config.vae, storage: storage.vae, nonFinite: this.nonFinite, memory: this.#vaeMemory },
+      ...{ config: config.vae, storage: storage.vae, nonFinite: this.nonFinite, withWeights: this.#withVae },
     });
   }
 
@@ -128,7 +128,7 @@ export class Stages {
       tiling,
       storage: this.#storage.vae,
       nonFinite: this.nonFinite,
-      memory: this.#vaeMemory,
+      withWeights: this.#withVae,
     };
     const round = this.size.tiling === true;
     return this.nonFinite.device.allOrNothing(() => new EncodeStage(encoder, { ...options, round }));
@@ -166,7 +166,13 @@ export class Stages {
     return names.every((name) => (size[name] ?? false) === (this.size[name] ?? false));
   }
 
-  /** Every pipeline compiled, every bind group built. */
+  /** Every pipeline compiled. */
+  async compiled(): Promise<void> {
+    const { prepared, step } = this.denoiser;
+    await Promise.all([this.text.encode, prepared, step, ...this.decode.captures].map((capture) => capture.compiled()));
+  }
+
+  /** The same, and every bind group built. */
   async ready(): Promise<void> {
     await Promise.all([this.text.encode.ready(), this.denoiser.ready(), this.decode.ready()]);
   }

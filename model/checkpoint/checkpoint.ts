@@ -21,6 +21,8 @@ export interface CheckpointOptions {
   readonly allowNonfinite?: boolean;
   /** Refuse a file with tensors that nothing uses and no rule explains. */
   readonly strict?: boolean;
+  /** Tensors have no memory before they are loaded. */
+  readonly parked?: boolean;
   /** For messages: what the file was recognised as. */
   readonly family?: string;
 }
@@ -98,20 +100,21 @@ export class Checkpoint {
   }
 
   /**
-   * Streams what was asked for since the last load. True if a weight went from f16 to f32: its tensor is another one now, and
+   * Streams what was asked for since the last load, or a part of it. True if a weight went from f16 to f32: its tensor is another one now, and
    * modules that hold the old one must be made again (`build` does both).
    */
-  async load(options: LoadOptions = {}): Promise<boolean> {
+  async load(options: LoadOptions = {}, only: (target: Target) => boolean = () => true): Promise<boolean> {
     this.#expectComplete();
     if (this.#options.strict && this.unused.length > 0) this.#refuseUnused();
-    const targets = [...this.#pending];
+    const targets = [...this.#pending].filter(only);
+    for (const { tensor } of targets) this.device.unpark(tensor);
     await readScales(
       this.file,
       targets.flatMap(({ parts }) => parts),
     );
     const loadOptions = { ...options, allowNonfinite: this.#options.allowNonfinite ?? false };
     const { overflowed, allZero } = await loadTargets(this.device, this.file.source, targets, loadOptions);
-    this.#pending.clear();
+    for (const target of targets) this.#pending.delete(target);
     const widened = overflowed.map((target) => this.#widen(target));
     if (widened.length > 0) {
       await loadTargets(this.device, this.file.source, widened, { allowNonfinite: loadOptions.allowNonfinite });
@@ -207,10 +210,14 @@ export class Checkpoint {
       return part;
     });
     const label = printable(names.join(" + "));
-    const target: Target = { label, tensor: this.device.empty(shape, dtype, label), dtype, layout, parts, isMatrix };
+    const target: Target = { label, tensor: this.#newTensor(shape, dtype, label), dtype, layout, parts, isMatrix };
     this.#targets.set(key, target);
     this.#pending.add(target);
     return target.tensor;
+  }
+
+  #newTensor(shape: readonly number[], dtype: "f16" | "f32", label: string): Tensor {
+    return this.#options.parked ? this.device.parked(shape, dtype, label) : this.device.empty(shape, dtype, label);
   }
 
   #widen(narrow: Target): Target {

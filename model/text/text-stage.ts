@@ -4,6 +4,7 @@ import { countNonFinite } from "../../kernels/index.ts";
 import type { Chunk } from "../../tokenizer/prompt/index.ts";
 import { endToken } from "../../tokenizer/vocabulary.ts";
 import type { TextConfig } from "../checkpoint/config.ts";
+import { resident, type WithWeights } from "../residency.ts";
 import type { EmbeddingSet } from "./embedding-set.ts";
 import type { TextEncoder } from "./text-encoder.ts";
 
@@ -31,6 +32,8 @@ export interface TextStageOptions {
   readonly storage: "f32" | "f16";
   /** u32 [1], counts NaN and infinity in the states. */
   readonly nonFinite: Tensor;
+  /** Default: the weights stay. */
+  readonly withWeights?: WithWeights | undefined;
 }
 
 export class TextStage {
@@ -39,11 +42,16 @@ export class TextStage {
   readonly embedded: readonly Tensor[];
   readonly encode: Capture<Recorded>;
   readonly #batch: number;
+  readonly #withWeights: WithWeights;
 
-  constructor(encoders: readonly TextEncoder[], { batch, clipSkip, storage, nonFinite }: TextStageOptions) {
+  constructor(
+    encoders: readonly TextEncoder[],
+    { batch, clipSkip, storage, nonFinite, withWeights = resident }: TextStageOptions,
+  ) {
     const { device } = nonFinite;
     this.encoders = encoders;
     this.#batch = batch;
+    this.#withWeights = withWeights;
     this.embedded = encoders.map(({ config }) =>
       device.empty([batch, config.positions, config.width], storage, "token embeddings"),
     );
@@ -53,6 +61,10 @@ export class TextStage {
 
   /** Encodes chunks, in their order; textual inversions come from `embeddings`. */
   async run(chunks: readonly Chunk[], embeddings?: EmbeddingSet): Promise<EncodedChunk[]> {
+    return chunks.length === 0 ? [] : this.#withWeights(() => this.#run(chunks, embeddings));
+  }
+
+  async #run(chunks: readonly Chunk[], embeddings: EmbeddingSet | undefined): Promise<EncodedChunk[]> {
     const encoded: EncodedChunk[] = [];
     for (let first = 0; first < chunks.length; first += this.#batch) {
       const group = chunks.slice(first, first + this.#batch);

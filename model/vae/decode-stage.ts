@@ -4,7 +4,7 @@ import { cast, countNonFinite, modelInput, toPixels } from "../../kernels/index.
 import type { VaeConfig } from "../checkpoint/config.ts";
 import type { Size } from "../image/index.ts";
 import { goingRound } from "../layers.ts";
-import { resident, type StageMemory } from "../residency.ts";
+import { resident, type WithWeights } from "../residency.ts";
 import type { VaeDecoder } from "./decoder.ts";
 import { withMargin, withoutMargin } from "./round-map.ts";
 import { TileBlend, tilesOf, tilingOf, usualTile, type VaeTiling } from "./tiles.ts";
@@ -20,7 +20,7 @@ export interface DecodeStageOptions extends Size {
   /** The maps go round. */
   readonly round?: boolean;
   /** Default: the weights stay. */
-  readonly memory?: StageMemory | undefined;
+  readonly withWeights?: WithWeights | undefined;
 }
 
 /** The decoder recorded for one size of latent. */
@@ -62,8 +62,8 @@ export class DecodeStage {
 
   /** latent f32 [1, H/8, W/8, 4] in the U-Net's scale -> RGBA bytes [H, W, 4]. */
   async run(latent: Tensor): Promise<Uint8Array> {
-    const { memory = resident } = this.#options;
-    return memory.use(this.captures, () => this.#run(latent));
+    const { withWeights = resident } = this.#options;
+    return withWeights(() => this.#run(latent));
   }
 
   async #run(latent: Tensor): Promise<Uint8Array> {
@@ -112,19 +112,17 @@ export class DecodeStage {
   #add({ width, height }: Size, whole: boolean): void {
     const key = `${width}x${height}`;
     if (this.#recordings.has(key)) return;
-    const { config, storage, nonFinite, round = false, memory = resident } = this.#options;
+    const { config, storage, nonFinite, round = false } = this.#options;
     const recording = this.#device.allOrNothing(() => {
       const latent = this.#device.empty([1, height, width, config.zChannels], "f32", "latent");
       const picture = goingRound(round && whole, () =>
-        this.#device.capture(
-          () =>
-            this.#device.scope(() => {
-              const z = modelInput(latent, { factor: 1 / config.scaleFactor, dtype: storage }); // [1, h, w, 4]
-              const image = this.#decoder.forward(z); //                                             [1, 8h, 8w, 4]
-              countNonFinite(image, nonFinite);
-              return whole ? toPixels(image) : image.dtype === "f32" ? image : cast(image, "f32");
-            }),
-          memory.activations,
+        this.#device.capture(() =>
+          this.#device.scope(() => {
+            const z = modelInput(latent, { factor: 1 / config.scaleFactor, dtype: storage }); // [1, h, w, 4]
+            const image = this.#decoder.forward(z); //                                             [1, 8h, 8w, 4]
+            countNonFinite(image, nonFinite);
+            return whole ? toPixels(image) : image.dtype === "f32" ? image : cast(image, "f32");
+          }),
         ),
       );
       return { latent, picture };

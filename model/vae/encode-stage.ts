@@ -3,7 +3,7 @@ import { type Capture, type Device, LimnError, type Tensor } from "../../engine/
 import { countNonFinite, modelInput } from "../../kernels/index.ts";
 import type { Raster, Size } from "../image/index.ts";
 import { goingRound } from "../layers.ts";
-import { resident, type StageMemory } from "../residency.ts";
+import { resident, type WithWeights } from "../residency.ts";
 import type { VaeEncoder } from "./encoder.ts";
 import { placeWithin, withMargin, withoutMargin } from "./round-map.ts";
 import { type Tile, TileBlend, tilesOf, tilingOf, usualTile, type VaeTiling } from "./tiles.ts";
@@ -20,7 +20,7 @@ export interface EncodeStageOptions extends Size {
   /** The maps go round. */
   readonly round?: boolean;
   /** Default: the weights stay. */
-  readonly memory?: StageMemory | undefined;
+  readonly withWeights?: WithWeights | undefined;
 }
 
 /** The encoder recorded for one size of picture. */
@@ -53,8 +53,8 @@ export class EncodeStage {
 
   /** RGB -> the mean of its posterior [1, H/8, W/8, 4], without the scale factor. Pixels for which `keep` is false become middle grey. */
   async run(image: Raster, keep: (pixel: number) => boolean = () => true): Promise<Float32Array> {
-    const { memory = resident } = this.#options;
-    return memory.use(this.captures, () => this.#run(image, keep));
+    const { withWeights = resident } = this.#options;
+    return withWeights(() => this.#run(image, keep));
   }
 
   async #run(image: Raster, keep: (pixel: number) => boolean): Promise<Float32Array> {
@@ -121,18 +121,16 @@ export class EncodeStage {
   #add({ width, height }: Size, whole: boolean): void {
     const key = `${width}x${height}`;
     if (this.#recordings.has(key)) return;
-    const { storage, nonFinite, round = false, memory = resident } = this.#options;
+    const { storage, nonFinite, round = false } = this.#options;
     const recording = this.#device.allOrNothing(() => {
       const image = this.#device.empty([1, height, width, 4], "f32", "image");
       const moments = goingRound(round && whole, () =>
-        this.#device.capture(
-          () =>
-            this.#device.scope(() => {
-              const moments = this.#encoder.forward(modelInput(image, { dtype: storage })); // [1, h/8, w/8, 8]
-              countNonFinite(moments, nonFinite);
-              return moments;
-            }),
-          memory.activations,
+        this.#device.capture(() =>
+          this.#device.scope(() => {
+            const moments = this.#encoder.forward(modelInput(image, { dtype: storage })); // [1, h/8, w/8, 8]
+            countNonFinite(moments, nonFinite);
+            return moments;
+          }),
         ),
       );
       return { image, moments };
