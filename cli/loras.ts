@@ -36,6 +36,8 @@ const shortHash = 12;
 export class LoraLibrary {
   /** By real path. */
   readonly #opened = new Map<string, { readonly lora: LoraFile; readonly source: FileSource }>();
+  /** By path; "" for a file without one. */
+  readonly #aliases = new Map<string, string>();
   readonly #listings = new Map<string, Promise<AddonFile[]>>();
 
   /** What `generate` takes for these options. @throws FileSystemError and ModelFileError of a file that `--lora` names */
@@ -82,6 +84,7 @@ export class LoraLibrary {
   async close(): Promise<void> {
     for (const { source } of this.#opened.values()) await source.close();
     this.#opened.clear();
+    this.#aliases.clear();
     this.#listings.clear();
   }
 
@@ -106,9 +109,7 @@ export class LoraLibrary {
     const byName = files.find((file) => file.name === name);
     if (byName) return this.#open(byName.path, maxHeader);
     for (const { path } of files) {
-      // A folder may hold anything; what can't be read has no alias.
-      const lora = await this.#open(path, maxHeader).catch(() => undefined);
-      if (lora?.alias === name) return lora;
+      if ((await this.#aliasOf(path, maxHeader)) === name) return this.#open(path, maxHeader);
     }
     const near = nearestName(
       name,
@@ -122,6 +123,22 @@ export class LoraLibrary {
         context: { name, near },
       },
     );
+  }
+
+  /** What a file calls itself; a folder may hold hundreds, so none stays open for that. */
+  async #aliasOf(path: string, maxHeader: number | undefined): Promise<string | undefined> {
+    const known = this.#aliases.get(path);
+    if (known !== undefined) return known || undefined;
+    const source = await openFile(path).catch(() => undefined);
+    try {
+      // What can't be read has no alias.
+      const alias =
+        source && (await openLora(source, maxHeader === undefined ? {} : { maxHeader }).catch(() => undefined))?.alias;
+      this.#aliases.set(path, alias ?? "");
+      return alias;
+    } finally {
+      await source?.close();
+    }
   }
 
   #list(folder: string): Promise<AddonFile[]> {
