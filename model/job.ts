@@ -4,7 +4,7 @@ import type { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { printable } from "./checkpoint/printable.ts";
 import { type GenerateOptions, type Settings, settingsOf } from "./generation.ts";
-import { checkHires, type Hires, secondPassOptions } from "./hires/index.ts";
+import { checkHires, expectNoInit, type Hires, secondPassOptions } from "./hires/index.ts";
 import { prepareInit } from "./img2img.ts";
 import type { Prepared } from "./inpaint.ts";
 import type { StableDiffusion } from "./pipeline.ts";
@@ -113,15 +113,7 @@ export function newJob(model: PlanningModel, prompt: string, options: GenerateOp
     const job = jobOf(model.config, first, options, { warnings, before: 0, total: first.plan.yields });
     return { ...job, refiner: refinerJob(prompt, job) };
   }
-  if (options.init) {
-    throw new UsageError(
-      "HIRES_WITH_INIT",
-      "hires: a second pass follows a picture made from noise, not one made from a picture",
-      {
-        hint: "give a larger size instead, or take the result to a second img2img",
-      },
-    );
-  }
+  expectNoInit(options.hires, options.init);
   const hires = checkHires(options.hires, first.settings);
   const again = { ...secondPassOptions(options, first.settings, options.hires, hires.target.size), seed: first.firstSeed };
   const firstCalls = callsOf(first.settings, first.plan);

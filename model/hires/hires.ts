@@ -21,6 +21,14 @@ export interface HiresOptions extends HiresSize {
   readonly guidance?: number | undefined;
 }
 
+/** @throws UsageError HIRES_WITH_INIT */
+export function expectNoInit(hires: unknown, init: unknown): void {
+  if (hires === undefined || init === undefined) return;
+  throw new UsageError("HIRES_WITH_INIT", "hires: a second pass follows a picture made from noise, not one made from a picture", {
+    hint: "give a larger size instead, or take the result to a second img2img",
+  });
+}
+
 export const defaultHiresDenoise = 0.7;
 const mostScale = 8;
 const mostSide = 16_384;

@@ -3,6 +3,7 @@ export {
   checkHires,
   cutLatent,
   defaultHiresDenoise,
+  expectNoInit,
   type Hires,
   type HiresOptions,
   type HiresUpscaler,
@@ -10,4 +11,4 @@ export {
 } from "./hires.ts";
 export { interpolate } from "./interpolate.ts";
 export { findLatentUpscaler, latentUpscalers } from "./latent-upscalers.ts";
-export { defaultHiresScale } from "./target-size.ts";
+export { defaultHiresScale, hiresTarget } from "./target-size.ts";
