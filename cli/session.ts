@@ -8,7 +8,7 @@ import { bundledEmbeddings } from "../model/addons/bundled-embeddings.ts";
 import type { NamedEmbeddings } from "../model/addons/embedding-library.ts";
 import type { Variant } from "../model/checkpoint/config.ts";
 import { settingsOf } from "../model/generation.ts";
-import type { HiresOptions } from "../model/hires/index.ts";
+import { expectNoInit, type HiresOptions, hiresTarget } from "../model/hires/index.ts";
 import { type GeneratedImage, type InitOptions, StableDiffusion } from "../model/index.ts";
 import type { BatchPlace } from "../model/picture-noise.ts";
 import { planModel } from "../model/plan.ts";
@@ -85,6 +85,7 @@ export class Session {
     const { options } = request;
     await this.#hypernetworks.expectKnown(options);
     const embeddings = await this.#embeddingsFor(options);
+    expectNoInit(options.hires, request.init);
     await this.#upscalers.expectFile(options.hires);
     const preview = await Preview.open(options.preview, this.progress);
     const { model, vae, refiner } = await this.openFiles(options);
@@ -231,9 +232,12 @@ export class Session {
 
   /** Refuses a picture that can't fit before anything is loaded for it. @throws OutOfMemoryError PICTURE_TOO_LARGE */
   async #expectToFit(
-    { width = 0, height = 0, guidance, vaeTile }: Txt2imgOptions,
+    { width: firstWidth = 0, height: firstHeight = 0, guidance, vaeTile, hires }: Txt2imgOptions,
     { device, software }: OpenDevice,
   ): Promise<void> {
+    const first = { width: firstWidth, height: firstHeight };
+    const { width, height } =
+      hires && firstWidth > 0 && firstHeight > 0 ? hiresTarget(first, { ...hires, ...hires.size }).size : first;
     if (width * height <= plannedPixels || this.#diffusion) return;
     const { model, vae, choice } = this.#files!;
     // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
