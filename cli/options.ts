@@ -75,6 +75,8 @@ export interface Txt2imgOptions
   readonly overwrite: boolean;
   readonly strict: boolean;
   readonly allowNonfinite: boolean;
+  /** Text encoder and VAE leave the GPU while they have nothing to do. */
+  readonly lowMemory: boolean;
   readonly maxHeader?: number | undefined;
   readonly noise?: string | undefined;
   readonly saveLatent?: string | undefined;
@@ -188,6 +190,10 @@ export interface PlanOptions extends CommonOptions, GpuOptions {
   readonly width?: number | undefined;
   readonly height?: number | undefined;
   readonly guidance?: number | undefined;
+  readonly vaeTile?: number | undefined;
+  readonly lowMemory: boolean;
+  /** The picture is made from another one. */
+  readonly fromPicture: boolean;
   readonly batch: number;
   /** Bytes that the GPU has. */
   readonly memory?: number | undefined;

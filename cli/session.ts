@@ -193,7 +193,7 @@ export class Session {
     await this.#expectToFit(options, opened);
     if (this.#diffusion) return this.#diffusion;
     const { model, vae, refiner, choice } = this.#files!;
-    const { prediction, maxHeader, strict, allowNonfinite } = choice;
+    const { prediction, maxHeader, strict, allowNonfinite, lowMemory } = choice;
     this.progress.stage("load");
     const start = performance.now();
     const diffusion = await StableDiffusion.load(model, {
@@ -204,6 +204,7 @@ export class Session {
       maxHeader,
       strict,
       allowNonfinite,
+      lowMemory,
       prediction: prediction === "auto" ? undefined : prediction,
       picture: { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) },
     });
@@ -218,6 +219,7 @@ export class Session {
         maxHeader,
         strict,
         allowNonfinite,
+        lowMemory,
         picture,
       });
     }
@@ -242,7 +244,7 @@ export class Session {
     const { model, vae, choice } = this.#files!;
     // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
     const memory = software ? totalmem() : undefined;
-    const like = { tier: device.tier, precision: device.storage, vae, maxHeader: choice.maxHeader, memory };
+    const like = { tier: device.tier, precision: device.storage, vae, maxHeader: choice.maxHeader, lowMemory: choice.lowMemory, memory };
     const { problem } = await planModel(model, device, { ...like, size: { width, height, guidance, vaeTile } });
     if (!problem) return;
     throw new OutOfMemoryError("PICTURE_TOO_LARGE", `${width}x${height} does not fit here: ${problem.message}`, {

@@ -17,10 +17,11 @@ export async function run(options: PlanOptions): Promise<void> {
   try {
     const { device, adapter, software, close } = await openDevice(options);
     const like: { tier: Tier; precision: Precision } = { tier: device.tier, precision: device.storage };
-    const { width, height, guidance, maxHeader, batch } = options;
+    const { width, height, guidance, vaeTile, lowMemory, fromPicture, maxHeader, batch } = options;
     // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
     const memory = options.memory ?? (software ? totalmem() : undefined);
-    const plan = await planModel(source, device, { ...like, vae, maxHeader, memory, size: { width, height, guidance } });
+    const size = { width, height, guidance, vaeTile };
+    const plan = await planModel(source, device, { ...like, vae, maxHeader, memory, lowMemory, fromPicture, size });
     close();
     await writeStdout(options.json ? json(plan, adapter, memory, batch) : text(plan, adapter, memory, batch));
   } finally {

@@ -1,5 +1,6 @@
 /** @file The syntax of `limn plan`. */
 import { Command } from "commander";
+import { usualTile } from "../../model/vae/tiles.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
 import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
@@ -27,6 +28,10 @@ export function planSyntax(): Syntax {
         decimalNumber("memory", { min: 0.001, max: 10_000 }),
       ),
     )
+    .option("--from-picture", "a picture made from another one (img2img): the encoder counts, too")
+    .option("--low-memory", "as it is with --low-memory")
+    .option("--vae-tiling", "as it is with --vae-tiling")
+    .addOption(number("--vae-tile <pixels>", "as it is with --vae-tile", wholeNumber("vae-tile", { min: 128, max: 4096 })))
     .addOption(maxHeader());
   addGpuOptions(command);
   addCommonOptions(command);
@@ -46,6 +51,9 @@ export function planSyntax(): Syntax {
           width: given("width"),
           height: given("height"),
           guidance: given("guidance"),
+          vaeTile: given("vaeTile") ?? (values["vaeTiling"] === true ? usualTile : undefined),
+          lowMemory: values["lowMemory"] === true,
+          fromPicture: values["fromPicture"] === true,
           batch: given("batch") ?? 1,
           memory: memory === undefined ? undefined : memory * 1e9,
           maxHeader: given("maxHeader"),

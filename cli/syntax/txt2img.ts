@@ -87,6 +87,7 @@ export function pictureSyntax({ promptWanted = true } = {}): {
     .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity")
     .addOption(maxHeader())
     .option("--tiling", "let the edges continue each other, so that copies side by side have no seam")
+    .option("--low-memory", "text encoder and VAE leave the GPU while they have nothing to do; implies --vae-tiling")
     .option("--vae-tiling", "encode and decode in overlapping tiles, for less memory; done anyway where the whole does not fit")
     .addOption(
       number(
@@ -177,6 +178,7 @@ export function pictureSyntax({ promptWanted = true } = {}): {
         overwrite: values["overwrite"] === true,
         strict: values["strict"] === true,
         allowNonfinite: values["allowNonfinite"] === true,
+        lowMemory: values["lowMemory"] === true,
         maxHeader: values["maxHeader"] as number | undefined,
         noise: values["noise"] as string | undefined,
         saveLatent: values["saveLatent"] as string | undefined,

@@ -41,6 +41,12 @@ describe("limn plan", () => {
     });
   });
 
+  it("takes what else changes the memory", () => {
+    const argv = ["plan", "--low-memory", "--from-picture", "--vae-tile", "256"];
+    expect(parse(...argv).options).toMatchObject({ lowMemory: true, fromPicture: true, vaeTile: 256 });
+    expect(parse("plan", "--vae-tiling").options).toMatchObject({ lowMemory: false, fromPicture: false, vaeTile: 512 });
+  });
+
   it("refuses a size that no picture has", () => {
     expect(() => parse("plan", "-W", "100")).toThrow(/width/);
     expect(() => parse("plan", "--memory", "0")).toThrow(/memory/);
