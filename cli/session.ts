@@ -301,14 +301,15 @@ export class Session {
     return this.#embeddings.namedIn(options, [prompt, negative, hires?.prompt, hires?.negative], bundled);
   }
 
-  #hires({ hires }: Txt2imgOptions, { device }: StableDiffusion, signal: AbortSignal): Promise<HiresOptions> | undefined {
+  #hires({ hires, compat }: Txt2imgOptions, { device }: StableDiffusion, signal: AbortSignal): Promise<HiresOptions> | undefined {
     const { progress } = this;
     const onTile = (done: number, total: number) => {
       if (done === 1) progress.stage("upscale");
       progress.step(done, total);
       if (done === total) progress.stage("denoise");
     };
-    return hires && this.#upscalers.request(hires, device, { onTile, signal });
+    const order = compat === "a1111" ? "bgr" : "rgb"; // it hands networks blue as red
+    return hires && this.#upscalers.request(hires, device, { onTile, signal, order });
   }
 
   /** A small model does not know most words. */
