@@ -244,7 +244,14 @@ export class Session {
     const { model, vae, choice } = this.#files!;
     // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
     const memory = software ? totalmem() : undefined;
-    const like = { tier: device.tier, precision: device.storage, vae, maxHeader: choice.maxHeader, lowMemory: choice.lowMemory, memory };
+    const like = {
+      tier: device.tier,
+      precision: device.storage,
+      vae,
+      maxHeader: choice.maxHeader,
+      lowMemory: choice.lowMemory,
+      memory,
+    };
     const { problem } = await planModel(model, device, { ...like, size: { width, height, guidance, vaeTile } });
     if (!problem) return;
     throw new OutOfMemoryError("PICTURE_TOO_LARGE", `${width}x${height} does not fit here: ${problem.message}`, {
