@@ -6,10 +6,9 @@ import { ModelFileError } from "../../engine/index.ts";
 import { cast, gatherWeight } from "../../kernels/index.ts";
 import { openLora } from "../addons/lora-file.ts";
 import { LoraSet } from "../addons/lora-set.ts";
+import { readTextualInversion, vectorsFor } from "../addons/textual-inversion.ts";
 import { windowOfWeight } from "../addons/weight-windows.ts";
 import type { ByteSource } from "../checkpoint/byte-source.ts";
-import { openSafetensors } from "../checkpoint/safetensors.ts";
-import { readValues } from "../checkpoint/values.ts";
 import { download } from "./layout.ts";
 import { textCases } from "./text-cases.ts";
 import type { Computed, RecordedTensors } from "./trace-case.ts";
@@ -86,8 +85,8 @@ async function* embeddingCase(
   const encoder = text.get("text");
   const name = `${embedding}.text.last`;
   if (!encoder) return;
-  const vectors = await readValues(await openSafetensors(source), "emb_params"); // [n, C]
   const { width } = encoder.config;
+  const vectors = vectorsFor(await readTextualInversion(source, embedding), [width], 0); // [n, C]
   const [, length = 77] = recorded.shapes.get("text.ids")!;
   const ids = Array.from(await recorded.read("text.ids")).slice(0, length);
   const offset = 4; // behind the start marker and three words
