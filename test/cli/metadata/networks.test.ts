@@ -94,7 +94,7 @@ describe("limn reproduce, with what was added to the model", () => {
     renameSync(at("upscalers/x2.safetensors"), at("upscalers/renamed.safetensors"));
     const files = [["upscaler", at("upscalers/renamed.safetensors"), true]];
     expect(await reproduce("network.png")).toEqual({ code: 0, identical: true, files });
-  });
+  }, 300_000);
 
   it("names the hash and the folders where one is missing, exit code 4", async () => {
     const ran = await limn(["reproduce", at("tagged.png"), "--lora-dir", at("upscalers"), "-q"], { env });

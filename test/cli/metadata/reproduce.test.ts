@@ -77,6 +77,26 @@ describe("limn reproduce", () => {
       "euler_a",
     ]);
     expect((await reproduce(at("varied-2.png"))).report.identical).toBe(true);
+  }, 300_000);
+
+  it.each([
+    [
+      "of A1111",
+      ["a [fox:cat:0.5] (x:1.3) AND a house :0.7", "-n", "-bad, [y]"],
+      "--compat a1111 --sampler euler_a --ensd 31337 --emphasis no-norm --comma-backtrack 0 --old-edits --variation-seed 9 " +
+        "--variation-strength 0.3 --seed-resize 96x96 --eta 0.7 --noise-scale 1.1 --zero-snr --sigma-max 12",
+    ],
+    [
+      "of churn and noise levels",
+      ["a fox"],
+      "--sampler heun --sigmas 14.6,3.1,0.7,0 --churn 2 --churn-min 0.1 --churn-max 10 --guidance-rescale 0.5 --save-latent LATENT",
+    ],
+    ["of files", ["a fox", "--sampler", "DPM++ 2M SDE Karras"], "--noise LATENT --vae MODEL --refiner MODEL --refiner-at 0.5"],
+  ])("keeps every option that changes a picture: those %s", { timeout: 300_000 }, async (_, args, options) => {
+    const paths = { LATENT: at("latent.safetensors"), MODEL: join(root, "checkpoints", "limn-emoji.safetensors") };
+    const words = options.split(" ").map((word) => (word === "LATENT" || word === "MODEL" ? paths[word] : word));
+    await make("many.png", [...args, ...words, ...quick.slice(1), "--overwrite"]);
+    expect((await reproduce(at("many.png"))).report.identical).toBe(true);
   });
 
   it("finds the model by its hash, whatever its name", async () => {
@@ -102,7 +122,7 @@ describe("limn reproduce", () => {
     // A1111's text alone names the embedded model by ten digits, and is enough.
     changed("fox.png", "theirs.png", { texts: { parameters: text } });
     expect((await reproduce(at("theirs.png"))).report.identical).toBe(true);
-  });
+  }, 300_000);
 
   it("makes img2img and inpaint again: with the picture where it was, beside the new one, or as it is given", async () => {
     const data = Uint8Array.from({ length: 72 * 64 * 3 }, (_, i) => (i * 3 + (i >> 8)) & 255);
@@ -142,7 +162,7 @@ describe("limn reproduce", () => {
       expect.objectContaining({ code: "REPRODUCE_FILE", hint: expect.stringContaining("--init") }),
     ]);
     expect((await reproduce(at("img2img.png"), "--init", at("away/moved.png"))).report.identical).toBe(true);
-  });
+  }, 300_000);
 
   it("puts what a stranger's metadata says through the checks of the command line", async () => {
     const own = JSON.parse(readPngTexts(readFileSync(at("fox.png"))).get("limn")!);
