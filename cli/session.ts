@@ -23,6 +23,7 @@ import { type UsedFiles, usedFiles } from "./metadata/record.ts";
 import { type ModelChoice, type ModelFiles, openModelFiles, sameModel } from "./model-files.ts";
 import type { CommandContext, GpuOptions, Txt2imgOptions } from "./options.ts";
 import { pictureSettings } from "./picture-settings.ts";
+import { precisionCache } from "./precision-cache.ts";
 import { Preview } from "./preview/preview.ts";
 import { Progress, type ProgressOptions } from "./progress.ts";
 import type { MadePicture, Seconds, Summary } from "./summary.ts";
@@ -205,6 +206,7 @@ export class Session {
       strict,
       allowNonfinite,
       lowMemory,
+      precisions: this.#machine.precision === "auto" ? precisionCache : undefined,
       prediction: prediction === "auto" ? undefined : prediction,
       picture: { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) },
     });

@@ -8,6 +8,7 @@ import type { LoadOptions as StreamOptions } from "./checkpoint/loader.ts";
 import { openModelFile, openVaeFile } from "./checkpoint/open.ts";
 import type { Weights } from "./checkpoint/weights.ts";
 import type { GenerateOptions } from "./generation.ts";
+import type { PrecisionMemory } from "./precision-memory.ts";
 import { Residency } from "./residency.ts";
 import { type Modules, type StageName, stageNames } from "./stages.ts";
 import { TextEncoder } from "./text/text-encoder.ts";
@@ -27,6 +28,8 @@ export interface LoadOptions extends StreamOptions {
   readonly allowNonfinite?: boolean;
   /** Text encoder and VAE leave the GPU while they have nothing to do, and wait in the CPU's memory. */
   readonly lowMemory?: boolean;
+  /** Stages that overflowed in f16 run in f32 from the start. Give none where f16 is what the user wants. */
+  readonly precisions?: PrecisionMemory | undefined;
   /** Largest header in bytes. */
   readonly maxHeader?: number | undefined;
 }

@@ -22,6 +22,7 @@ import { type HiresJob, type Job, newJob, type PlannedPicture, type PlanningMode
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
 import { PictureNoise } from "./picture-noise.ts";
 import { opaque, toNCHW, toNHWC } from "./planes.ts";
+import { fingerprint, type PrecisionMemory } from "./precision-memory.ts";
 import { StepPreview } from "./preview/index.ts";
 import { isRefined, RefinedDenoiser } from "./refiner.ts";
 import { NoiseSchedule } from "./sampling/index.ts";
@@ -49,6 +50,9 @@ export class StableDiffusion {
   #busy = false;
   /** A LoRA has been merged since the weights were loaded. */
   #hasMerged = false;
+  #precisions: PrecisionMemory | undefined;
+  /** What `#precisions` knows. */
+  #recalled: StageStorage;
   /** Set once memory ran out: see `#mend`. */
   #vaeTile: number | undefined;
   readonly #encoded = new EncodedChunks();
@@ -64,6 +68,7 @@ export class StableDiffusion {
     this.#loras = new LoraSet({ config: model.config, checkpoint: model.checkpoints[0]! });
     this.#hypernetworks = new HypernetworkSet(device);
     this.#storage = { text: device.storage, unet: device.storage, vae: device.storage };
+    this.#recalled = this.#storage;
   }
 
   /**
@@ -89,6 +94,7 @@ export class StableDiffusion {
     let diffusion: StableDiffusion | undefined;
     try {
       diffusion = new StableDiffusion(options.device, model);
+      await diffusion.#recall(options.precisions);
       const planned = planPicture(diffusion.#planning, options.picture?.prompt ?? "", options.picture ?? {});
       const stages = diffusion.#stagesFor(planned);
       const loading = model.load(options);
@@ -162,6 +168,7 @@ export class StableDiffusion {
       const values = await this.#mending(last, () => latent.read());
       const planes = toNCHW(values, ...this.#latentSize(last.settings));
       options.signal?.throwIfAborted();
+      await this.#remember();
       warnings.push(...(job.prepared?.warnings ?? []), ...this.device.refusals);
       return {
         ...picture,
@@ -432,6 +439,22 @@ export class StableDiffusion {
 
   #preview(stages: Stages, { denoised }: UNetDenoiser = stages.denoiser): StepPreview | undefined {
     return denoised && new StepPreview(stages, this.config.vae, denoised);
+  }
+
+  async #recall(precisions: PrecisionMemory | undefined): Promise<void> {
+    if (this.device.storage === "f32" || !precisions) return;
+    this.#precisions = precisions;
+    const known = await precisions.recall(await fingerprint(this.model.checkpoints[0]!.file));
+    for (const stage of stageNames) if (known.includes(stage)) this.#storage = { ...this.#storage, [stage]: "f32" };
+    this.#recalled = this.#storage;
+  }
+
+  /** What overflowed in a picture that came out well; a LoRA may have been the cause, and is not the checkpoint's. */
+  async #remember(): Promise<void> {
+    if (this.#storage === this.#recalled || this.#hasMerged) return;
+    this.#recalled = this.#storage;
+    const stages = stageNames.filter((stage) => this.#storage[stage] !== this.device.storage);
+    await this.#precisions?.remember(await fingerprint(this.model.checkpoints[0]!.file), stages);
   }
 
   #latentSize({ width, height }: Pick<Settings, "width" | "height">): [height: number, width: number] {

@@ -122,6 +122,32 @@ describe("f16", () => {
     expect(half.memory.liveBytes).toBe(0);
   });
 
+  test("what was needed is remembered for the checkpoint, and only once a picture came out well", async () => {
+    const kept = new Map<string, readonly string[]>();
+    const precisions = {
+      recall: async (checkpoint: string) => kept.get(checkpoint) ?? [],
+      remember: async (checkpoint: string, stages: readonly string[]) => void kept.set(checkpoint, stages),
+    };
+    const huge = (gain: number) => gain * 1e6;
+    const first = await loadSmall(half, { precisions });
+    await withGain(
+      first,
+      "vae",
+      () => Number.NaN,
+      () => rejection(picture(first)),
+    );
+    expect(kept.size).toBe(0);
+    first.free();
+    const second = await loadSmall(half, { precisions });
+    expect((await withGain(second, "vae", huge, () => picture(second))).warnings.join()).toContain("VAE overflowed");
+    expect([...kept]).toEqual([[expect.stringMatching(/^[0-9a-f]{64}$/), ["vae"]]]);
+    second.free();
+    const third = await loadSmall(half, { precisions });
+    expect((await withGain(third, "vae", huge, () => picture(third))).warnings).toEqual([]);
+    third.free();
+    expect(half.memory.liveBytes).toBe(0);
+  });
+
   test("what is infinite in f32 too is an error", async () => {
     const model = await loadSmall(half);
     const infinite = () => Number.POSITIVE_INFINITY;
