@@ -54,12 +54,22 @@ export function comfyRecipe(text: string): PictureRecipe | undefined {
     init: image.picture,
     unknown: [
       ...graph.notUnderstood,
-      ...(first.type === "KSamplerAdvanced" && (numberOf(graph.value(first, "start_at_step")) ?? 0) > 0
-        ? ["the sampler begins at a later step"]
-        : []),
+      ...oddities(graph, first, sampler),
       ...(denoise < 1 && !fromPicture ? [`denoise ${denoise} without a picture`] : []),
     ],
   };
+}
+
+/** What a run of limn has no place for. */
+function oddities(graph: ComfyGraph, first: ComfyNode, last: ComfyNode): string[] {
+  const { batch } = sizeOf(graph, first);
+  const [own, second] = [first, last].map((sampler) => samplerSettings(graph, sampler).seed);
+  const begin = first.type === "KSamplerAdvanced" ? (numberOf(graph.value(first, "start_at_step")) ?? 0) : 0;
+  return [
+    ...(begin > 0 ? [`the sampler begins at step ${begin}`] : []),
+    ...(own === second ? [] : [`the second pass has a seed of its own, ${second}`]),
+    ...(batch === undefined ? [] : [`which of the ${batch} pictures of its batch it is: the first is tried`]),
+  ];
 }
 
 /** The sampler whose latent ends in this image. */
@@ -131,7 +141,7 @@ function hiresOf(graph: ComfyGraph, sampler: ComfyNode, resizer: ComfyNode | und
     hiresResize: width && height ? `${width}x${height}` : undefined,
     hiresSteps: steps,
     hiresStrength: numberOf(graph.value(sampler, "denoise")),
-    hiresUpscaler: method === undefined ? "Latent" : `Latent (${method})`,
+    hiresUpscaler: method === undefined || method === "bilinear" ? "Latent" : `Latent (${method})`,
     hiresSampler: name,
     hiresSchedule: schedule,
     hiresGuidance: guidance,

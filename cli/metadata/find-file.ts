@@ -6,6 +6,8 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { FileSystemError } from "../../engine/errors.ts";
 import { printable } from "../../model/checkpoint/printable.ts";
+import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
+import { openFile } from "../file-source.ts";
 import { fileHash } from "../model-hash.ts";
 import { stem } from "./a1111-text.ts";
 import type { LoraReference } from "./recipe.ts";
@@ -59,8 +61,23 @@ export async function matches(
   signal?: AbortSignal,
 ): Promise<boolean> {
   signal?.throwIfAborted();
+  if (hash === "") return false;
   const found = await fileHash(path, hashed, signal);
-  return found !== undefined && hash !== "" && found.startsWith(hash);
+  if (found?.startsWith(hash)) return true;
+  return hashed === "weights" && ((await statedHash(path))?.startsWith(hash) ?? false);
+}
+
+/** The hash that a LoRA says it has; A1111 takes it for the true one. */
+async function statedHash(path: string): Promise<string | undefined> {
+  if (!/\.safetensors$/i.test(path)) return undefined;
+  const source = await openFile(path).catch(() => undefined);
+  try {
+    return source && (await openSafetensors(source)).metadata.get("sshs_model_hash");
+  } catch {
+    return undefined; // no model, or a damaged one
+  } finally {
+    await source?.close();
+  }
 }
 
 /** A1111 leaves a model's folder and ending out, and separators out of a LoRA's name. */

@@ -92,15 +92,28 @@ describe("ComfyUI's graph", () => {
     const recipe = comfy({
       ...changed("8", { samples: ["31", 0] }),
       "30": { class_type: "LatentUpscaleBy", inputs: { upscale_method: "bilinear", scale_by: 1.5, samples: ["3", 0] } },
-      "31": { class_type: "KSampler", inputs: { ...graph["3"].inputs, steps: 12, denoise: 0.5, latent_image: ["30", 0] } },
+      "31": {
+        class_type: "KSampler",
+        inputs: { ...graph["3"].inputs, seed: 6, steps: 12, denoise: 0.5, latent_image: ["30", 0] },
+      },
     });
     expect(recipe.settings).toMatchObject({
       steps: 20,
       hiresScale: 1.5,
       hiresSteps: 12,
       hiresStrength: 0.5,
-      hiresUpscaler: "Latent (bilinear)",
+      hiresUpscaler: "Latent",
     });
+    expect(recipe.unknown).toEqual(["the second pass has a seed of its own, 6"]);
+  });
+
+  it("says what a run of limn has no place for", () => {
+    const { settings, unknown } = comfy({
+      ...changed("5", { batch_size: 4 }),
+      ...changed("3", { denoise: 0.9 }),
+    });
+    expect(settings).toMatchObject({ batch: 4, batchIndex: 0 });
+    expect(unknown).toEqual([expect.stringContaining("4 pictures"), "denoise 0.9 without a picture"]);
   });
 
   it("names the nodes in the way that it does not know, and goes on behind them", () => {
