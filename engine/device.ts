@@ -387,8 +387,8 @@ export class Device {
         "BINDING_TOO_LARGE",
         `${kernel.name}: ${tensor.label} takes ${bytes} bytes, a binding may have ${limit}`,
         {
-          hint: "make a smaller picture",
-          context: { bytes, limit },
+          hint: "make a smaller picture; if it is a weight, use --precision f16, or an adapter that binds more",
+          context: { tensor: tensor.label, bytes, limit },
         },
       );
     }

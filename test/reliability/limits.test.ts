@@ -2,8 +2,11 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Device, DeviceOptions } from "../../engine/index.ts";
 import { attention } from "../../kernels/index.ts";
+import { standIn } from "../../model/checkpoint/stand-in.ts";
 import type { GeneratedImage, GenerateOptions } from "../../model/index.ts";
-import { createDevice, loadSmall, picture } from "./picture.ts";
+import { planModel } from "../../model/plan.ts";
+import { gpuLike } from "../model/capabilities.ts";
+import { createDevice, loadSmall, picture, rejection } from "./picture.ts";
 
 const MiB = 2 ** 20;
 
@@ -103,5 +106,35 @@ describe("bindings of limited size (72)", () => {
     expect(banded.dispatches).toBeGreaterThan(whole.dispatches + 10);
     expect(latentError(banded, whole)).toBeLessThan(1e-5);
     expect(worstPixel(banded, whole)).toBeLessThanOrEqual(1);
+  });
+
+  test("a weight that no binding can hold is named, before anything is read of it", async () => {
+    const device = await createDevice({ precision: "f32" });
+    claimLimits(device, { maxStorageBufferBindingSize: MiB });
+    let bytesRead = 0;
+    const onProgress = ({ bytes }: { readonly bytes: number }) => {
+      bytesRead = bytes;
+    };
+    const error = await rejection(loadSmall(device, { onProgress }));
+    expect(error.code).toBe("BINDING_TOO_LARGE");
+    expect(error.message).toMatch(/model\.diffusion_model\.\S+ f32\[.*\] takes \d+ bytes, a binding may have 1048576/);
+    expect(error.hint).toContain("--precision f16");
+    expect(bytesRead).toBe(0);
+    expect(device.memory.liveBytes).toBe(0);
+    device.close();
+  });
+
+  test("limn plan says so too", async () => {
+    const adapter = gpuLike({ maxStorageBufferBindingSize: 32 * MiB });
+    const { fits, problem } = await planModel(standIn("sd15"), adapter, { tier: "f32", precision: "f32" });
+    expect(fits).toBe(false);
+    expect(problem?.message).toMatch(/model\.diffusion_model\.\S+ .* a binding may have 33554432/);
+    // What GPUs offer at least is enough for every weight.
+    const least = await planModel(standIn("sdxl"), gpuLike(), {
+      tier: "f32",
+      precision: "f32",
+      size: { width: 512, height: 512 },
+    });
+    expect(least.problem).toBeUndefined();
   });
 });
