@@ -43,6 +43,7 @@ export const schedules: readonly ScheduleEntry[] = [
     comfy: schedule.alignYourStepsXlComfy,
   },
   { name: "ddim", label: "DDIM", aliases: ["ddim_uniform"], sigmas: schedule.ddim },
+  { name: "trailing", label: "Trailing", aliases: [], sigmas: schedule.trailing },
   { name: "gits", label: "GITS", aliases: [], sigmas: schedule.gits },
 ];
 

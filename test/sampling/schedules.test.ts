@@ -18,10 +18,15 @@ describe.skipIf(missing)("recorded schedules", () => {
       : [];
   });
 
-  it("hold every schedule that limn has but ComfyUI's GITS", () => {
+  it("hold every schedule that limn has but those of ComfyUI and diffusers", () => {
     expect(new Set(names.map(([, schedule]) => resolveSchedule(schedule).name))).toEqual(
-      new Set(schedules.map(({ name }) => name).filter((name) => name !== "gits")),
+      new Set(schedules.map(({ name }) => name).filter((name) => name !== "gits" && name !== "trailing")),
     );
+  });
+
+  it("trailing spacing: from the last timestep down in even steps (Lin et al. 2024, table 2)", () => {
+    expect(resolveSchedule("trailing").sigmas(noise, 4)).toEqual([...[999, 749, 499, 249].map((t) => noise.sigmas[t]!), 0]);
+    expect(resolveSchedule("Trailing").sigmas(noise, 1)).toEqual([noise.sigmas[999]!, 0]);
   });
 
   it.each(names)("%s", async (name, schedule, steps) => {
