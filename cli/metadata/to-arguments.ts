@@ -6,7 +6,7 @@
 import type { PictureRecipe, SettingName } from "./recipe.ts";
 
 /** The option of each setting; undefined for what an option of another setting says. */
-const flags: Readonly<Record<SettingName, string | undefined>> = {
+export const settingFlags: Readonly<Record<SettingName, string | undefined>> = {
   steps: "--steps",
   sampler: "--sampler",
   schedule: "--schedule",
@@ -72,8 +72,8 @@ const negatable: readonly SettingName[] = ["discardPenultimate", "zeroSnr"];
 
 /** What follows `limn`; the options that name files are the caller's to add, before the last two: `--` and the prompt. */
 export function toArguments({ command, prompt, negative, settings }: PictureRecipe, files: readonly string[] = []): string[] {
-  const options = (Object.keys(flags) as SettingName[]).flatMap((name) => {
-    const [flag, value] = [flags[name], settings[name]];
+  const options = (Object.keys(settingFlags) as SettingName[]).flatMap((name) => {
+    const [flag, value] = [settingFlags[name], settings[name]];
     if (flag === undefined || value === undefined) return [];
     if (value === true) return [flag];
     if (value === false) return negatable.includes(name) ? [flag.replace("--", "--no-")] : [];

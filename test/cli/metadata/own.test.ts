@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { formatOwn, parseOwn } from "../../../cli/metadata/own-text.ts";
 import { emptyRecipe, type PictureRecipe, type Settings, settingKinds, settingNames } from "../../../cli/metadata/recipe.ts";
+import { settingFlags } from "../../../cli/metadata/to-arguments.ts";
+import { inpaintSyntax } from "../../../cli/syntax/from-picture.ts";
 
 const hash = "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa";
 const samples = { number: 0.1 + 0.2, text: 'a "b", c: \u{1f98a}\n', integer: 18446744073709551615n, flag: true };
@@ -55,4 +57,29 @@ describe("limn's own text", () => {
     expect(({} as Record<string, unknown>)["prompt"]).toBeUndefined();
     expect(parseOwn('{"schema":"limn.picture/v1","command":"constructor"}')).toBeUndefined();
   });
+});
+
+/** The prompts, the files, and what makes no difference to the pixels of one picture. */
+const others = {
+  prompts: "prompt negative prompts style styles-file",
+  files: "model vae refiner init mask noise lora lora-dir embedding-dir hypernet hypernet-dir",
+  recorded: "tier precision",
+  sameThing: "vae-tiling",
+  output: "output overwrite save-latent json quiet verbose debug preview preview-every preview-terminal",
+  machine: "adapter require-gpu max-header strict allow-nonfinite count low-memory",
+};
+
+it("leaves no option out that changes a picture", () => {
+  const { command } = inpaintSyntax();
+  const known = [
+    ...Object.values(settingFlags),
+    ...Object.values(others).flatMap((names) => names.split(" ").map((name) => `--${name}`)),
+  ];
+  const options = command.options.map(({ long }) => long?.replace(/^--no-/, "--"));
+  expect(
+    options.filter((long) => !known.includes(long)),
+    "a new option: does it change a picture?",
+  ).toEqual([]);
+  // And the recipe has none that there isn't.
+  expect(Object.values(settingFlags).filter((flag) => flag !== undefined && !options.includes(flag))).toEqual([]);
 });
