@@ -2,22 +2,27 @@
  * @file `--prompts FILE`: each line a prompt, or options as A1111's script "prompts from file" has them. Every line is checked before
  * anything is loaded.
  */
-import { UsageError } from "../engine/errors.ts";
+import { LimnError, UsageError } from "../engine/errors.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import { checkPicture } from "./check-picture.ts";
 import { asUsageError } from "./error-text.ts";
 import { optionName } from "./option-names.ts";
-import type { CommandLine, Invocation, PromptList } from "./options.ts";
+import type { CommandLine, Invocation, PictureOptions, PromptList } from "./options.ts";
 import { readTextFile, readWhole } from "./text-file.ts";
 import { belongsToTheRun, vary } from "./vary.ts";
 import { splitWords } from "./words.ts";
 
 const mostLines = 10_000;
 
-export type PictureInvocation = Extract<Invocation, { readonly command: "txt2img" | "img2img" | "inpaint" }>;
+/** What a line asks for. */
+export interface ListedPicture {
+  readonly options: PictureOptions;
+  /** Does something for it; an error then begins with file and line. */
+  check(work: () => Promise<void>): Promise<void>;
+}
 
-/** The command of every line. @throws UsageError with file and line in front; FileSystemError those of `openFile` */
-export async function readPromptList({ file, line: base }: PromptList): Promise<PictureInvocation[]> {
+/** Every line, its options checked. @throws UsageError with file and line in front; FileSystemError those of `openFile` */
+export async function readPromptList({ file, line: base }: PromptList): Promise<ListedPicture[]> {
   const name = file === "-" ? "stdin" : file;
   const text = file === "-" ? await readWhole(process.stdin) : await readTextFile(file, "prompts");
   const lines = text.split(/\r\n|\n|\r/).map((line, index) => ({ line: line.trim(), number: index + 1 }));
@@ -33,20 +38,24 @@ export async function readPromptList({ file, line: base }: PromptList): Promise<
     });
   }
   const tokenizer = new ClipTokenizer();
-  return wanted.map(({ line, number }) => at(name, number, () => parseLine(line, base, tokenizer)));
+  return Promise.all(
+    wanted.map(async ({ line, number }) => ({
+      options: await at(name, number, async () => parseLine(line, base, tokenizer)),
+      check: (work) => at(name, number, work),
+    })),
+  );
 }
 
-function parseLine(line: string, base: CommandLine, tokenizer: ClipTokenizer): PictureInvocation {
+function parseLine(line: string, base: CommandLine, tokenizer: ClipTokenizer): PictureOptions {
   const words = lineWords(line);
-  const invocation = vary(base, words) as PictureInvocation;
-  const { options } = invocation;
+  const { options } = vary(base, words) as Extract<Invocation, { readonly command: "txt2img" | "img2img" | "inpaint" }>;
   if (!words.some((word) => word.startsWith("--prompt=")) && options.prompt === "") {
     throw new UsageError("MISSING_ARGUMENT", "the line has no --prompt, and the command neither", {
       hint: 'add --prompt "a red fox"',
     });
   }
   checkPicture(options, tokenizer);
-  return invocation;
+  return options;
 }
 
 /** What a line says, in words of the command line: it is a prompt, or begins with a dash. @throws UsageError RUN_OPTION, UNCLOSED_QUOTE */
@@ -84,14 +93,14 @@ function optionWords(line: string): string[] {
 }
 
 /** An error of this line says so. */
-function at<T>(file: string, line: number, parse: () => T): T {
+async function at<T>(file: string, line: number, work: () => Promise<T>): Promise<T> {
   try {
-    return parse();
+    return await work();
   } catch (thrown) {
     const error = asUsageError(thrown);
-    // --help and --version are no errors, but have no meaning here either: they are refused before.
-    if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(error.code, `${file}, line ${line}: ${error.message}`, {
+    if (!(error instanceof LimnError)) throw error;
+    const Kind = error.constructor as typeof UsageError; // all of them are made alike
+    throw new Kind(error.code, `${file}, line ${line}: ${error.message}`, {
       ...(error.hint === undefined ? {} : { hint: error.hint }),
       context: { ...error.context, file, line },
       cause: error,

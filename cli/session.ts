@@ -68,6 +68,8 @@ export class Session {
   #steps = 0;
   /** Of the model that was loaded last. */
   #counted = { dispatchesPerStep: 0, plannedBytes: 0 };
+  /** Models that are there. */
+  readonly #expected = new Set<string>();
   /** Warnings and notes that the user has read already. */
   readonly #told = new Set<string>();
 
@@ -104,6 +106,20 @@ export class Session {
       };
       return { request, image, files: { ...(await files), ...networks }, variant: diffusion.config.variant, machine };
     }, signal);
+  }
+
+  /**
+   * All that can be known to be missing before anything is loaded: models, what is added to them, upscalers. For runs of many pictures.
+   * @throws UsageError, FileSystemError, ModelFileError, NetworkError
+   */
+  async expect(options: Txt2imgOptions): Promise<void> {
+    await this.#hypernetworks.expectKnown(options);
+    await this.#embeddingsFor(options);
+    await this.#upscalers.expectFile(options.hires);
+    const { model, vae, refiner } = options;
+    const named = JSON.stringify([model, vae, refiner]);
+    if (!this.#expected.has(named)) await (await openModelFiles(options, this.#signal)).close();
+    this.#expected.add(named);
   }
 
   /** Opens the model's files, unless they are; nothing is loaded. @throws FileSystemError, NetworkError */

@@ -3,9 +3,10 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileSystemError } from "../../engine/errors.ts";
 import type { Raster } from "../../model/image/index.ts";
+import { ClipTokenizer } from "../../tokenizer/index.ts";
+import { checkPicture } from "../check-picture.ts";
 import { type Axis, parseAxis } from "../grid/axis.ts";
 import { type Axes, type Cell, CellKeys, cellKeyword, cellsOf, keptCells } from "../grid/cells.ts";
-import { checkCells } from "../grid/check.ts";
 import { drawSheet, layOut, shrunkSize, shrunkTo } from "../grid/sheet.ts";
 import { gridTexts } from "../grid/texts.ts";
 import { InitReader } from "../init.ts";
@@ -39,9 +40,11 @@ export async function run(options: GridOptions, context: CommandContext): Promis
   const keys = new CellKeys();
   const seed = await seedOf(options, axes, keys, kept);
   const cells = await styledCells(options, axes, seed);
-  await checkCells(cells, context.signal);
   const session = new Session(picture, context);
   try {
+    const tokenizer = new ClipTokenizer();
+    for (const cell of cells) checkPicture(cell.options, tokenizer);
+    for (const cell of cells) await session.expect(cell.options);
     const made = await makeCells(session, cells, { options, axes, keys, kept });
     const images = [await keepSheet(options, axes, made, place, seed)];
     const summary = session.summary(images);

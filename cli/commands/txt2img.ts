@@ -12,8 +12,9 @@ export async function run(options: Txt2imgOptions, context: CommandContext): Pro
   const session = new Session(options, context);
   try {
     if (options.sampler !== undefined || options.schedule !== undefined) resolveSampling(options);
-    const wanted = options.prompts ? (await readPromptList(options.prompts)).map((line) => line.options) : [options];
-    const images = await makePictures(session, wanted);
+    const listed = options.prompts && (await readPromptList(options.prompts));
+    for (const { options: one, check } of listed ?? []) await check(() => session.expect(one));
+    const images = await makePictures(session, listed?.map((line) => line.options) ?? [options]);
     await report(session.summary(images), options, session);
   } finally {
     await session.close();

@@ -24,8 +24,8 @@ interface Layout {
   readonly height: number;
 }
 
-/** Widest column of labels, in characters of the smallest size. */
-const labelColumns = 100;
+/** Widest column of labels, in dots. */
+const labelColumns = 150;
 
 /** Where everything goes, for cells of this size in pixels. @throws UsageError GRID_TOO_LARGE */
 export function layOut({ x, y, z }: SheetLabels, cell: Size): Layout {

@@ -53,7 +53,9 @@ export function gridSyntax(): Syntax {
           axes,
           cells: values["cells"] as string | undefined,
           cellSize: values["cellSize"] as number | undefined,
-          seeded: values["seed"] !== undefined,
+          seeded:
+            values["seed"] !== undefined &&
+            !words.some((word, at) => word === "--seed=-1" || (word === "-1" && words[at - 1] === "--seed")),
           line,
         },
       };

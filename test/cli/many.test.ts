@@ -42,6 +42,14 @@ describe("many pictures of one run", () => {
       expect.stringMatching(/^list\.txt, line 2: --steps: "0"/),
     ]);
     expect(readdirSync(folder).sort()).toEqual(before);
+    writeFileSync(join(folder, "list.txt"), "a fox\n\n--prompt b --lora none.safetensors\n");
+    const lora = await limn(["--prompts", "list.txt", ...quick], { cwd: folder });
+    expect([lora.code, errorLines(lora.stderr).code, errorLines(lora.stderr).message]).toEqual([
+      4,
+      "FS_NOT_FOUND",
+      expect.stringMatching(/^list\.txt, line 3: /),
+    ]);
+    expect(readdirSync(folder).sort()).toEqual(before);
     const styles = await limn(["styles", "--json"], { cwd: folder });
     expect(JSON.parse(styles.stdout.toString())).toEqual([{ name: "plain", prompt: "{prompt} on white", negative: "grey" }]);
   });
