@@ -65,7 +65,7 @@ const others = {
   files: "model vae refiner init mask noise lora lora-dir embedding-dir hypernet hypernet-dir",
   recorded: "tier precision",
   sameThing: "vae-tiling",
-  output: "output overwrite save-latent json quiet verbose debug preview preview-every preview-terminal",
+  output: "output overwrite save-latent json quiet verbose debug preview preview-every preview-terminal preview-file",
   machine: "adapter require-gpu max-header strict allow-nonfinite count low-memory",
 };
 
