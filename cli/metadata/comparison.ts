@@ -63,7 +63,7 @@ function reasons({ recipe, files, machine }: Comparison): string[] {
 }
 
 function machineReasons({ source, made }: PictureRecipe, machine: Machine): string[] {
-  const usual = "values off by 1 to 3 are usual then, and --tolerance accepts them";
+  const usual = "values off by a few are usual then (1 to 3 in f32, more in f16), and --tolerance accepts them";
   if (source !== "limn") return [`another program made it, which rounds otherwise: ${usual}`];
   if (!made?.adapter) return [`it does not say which machine made it; on another one, ${usual}`];
   if (made.tier === machine.tier && made.precision === machine.precision && made.adapter === machine.adapter) return [];
