@@ -5,7 +5,7 @@ import { nearestName } from "../../model/sampling/index.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
 import { checkPicture } from "../check-picture.ts";
 import { asUsageError, formatError, oneLine } from "../error-text.ts";
-import { exitCodeOf } from "../exit-codes.ts";
+import { exitCodeOf, exitCodes } from "../exit-codes.ts";
 import { makePictures } from "../make-pictures.ts";
 import type { CommandContext, ReplOptions } from "../options.ts";
 import { lineWords } from "../prompt-list.ts";
@@ -37,11 +37,16 @@ export async function run(options: ReplOptions, context: CommandContext): Promis
     prompt: "limn> ",
   });
   const repl = new Repl(options, context);
+  let interrupted = false;
   const stop = (): void => {
     if (repl.stop()) return;
-    if (!interactive) lines.close();
-    else process.stderr.write("\n(:quit or Ctrl-D leaves)\n");
-    lines.prompt();
+    if (interactive) {
+      process.stderr.write("\n(:quit or Ctrl-D leaves)\n");
+      lines.prompt();
+    } else {
+      interrupted = true;
+      lines.close();
+    }
   };
   const release = context.takeInterrupts?.(stop);
   lines.on("SIGINT", stop);
@@ -61,7 +66,8 @@ export async function run(options: ReplOptions, context: CommandContext): Promis
     lines.close();
     await repl.close();
   }
-  if (!interactive && repl.firstError !== undefined) process.exitCode = exitCodeOf(repl.firstError);
+  if (interrupted) process.exitCode = exitCodes.interrupted;
+  else if (!interactive && repl.firstError !== undefined) process.exitCode = exitCodeOf(repl.firstError);
 }
 
 class Repl {
