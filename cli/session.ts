@@ -13,6 +13,7 @@ import { type GeneratedImage, type InitOptions, StableDiffusion } from "../model
 import type { BatchPlace } from "../model/picture-noise.ts";
 import { planModel } from "../model/plan.ts";
 import { namesSomethingKnown } from "../model/prompt.ts";
+import { RunLog } from "../model/run-log.ts";
 import { type OpenDevice, openDevice } from "./device.ts";
 import { EmbeddingShelf, embeddingReferences } from "./embeddings.ts";
 import { UpscalerLibrary } from "./hires.ts";
@@ -92,10 +93,11 @@ export class Session {
     await this.#upscalers.expectFile(options.hires);
     const preview = await Preview.open(options.preview, this.progress);
     const { model, vae, refiner } = await this.openFiles(options);
+    const log = new RunLog();
     return this.onDevice(async (opened) => {
       const diffusion = await this.#load(request, opened, signal);
       const files = usedFiles(options, { model: model.name, vae: vae?.name, refiner: refiner?.name }, this.#signal);
-      const image = await this.#generate(request, diffusion, preview, signal);
+      const image = await this.#generate({ ...request, log }, diffusion, preview, signal);
       opened.device.check();
       const { tier, storage } = opened.device;
       const machine = { adapter: opened.adapter, tier, precision: storage };
@@ -132,7 +134,7 @@ export class Session {
     return files;
   }
 
-  /** Work on the device, which is opened if it is not; if it is lost, once more on a new one. The work is done from its start. */
+  /** Work on the device, which is opened if it is not; if it is lost, once more on a new one. A picture goes on where it was. */
   async onDevice<T>(work: (opened: OpenDevice) => Promise<T>, signal = this.#signal): Promise<T> {
     for (let lost = 0; ; lost++) {
       const opened = await this.#open();
@@ -143,7 +145,7 @@ export class Session {
         // Nothing on it is trusted any more: the next picture begins on a new one.
         this.#closeDevice();
         if (error.code !== "DEVICE_LOST" || lost > 0 || signal.aborted) throw error;
-        this.progress.warn(`${error.message}: starting again on a new device`);
+        this.progress.warn(`${error.message}: going on with a new device`);
       }
     }
   }
@@ -279,7 +281,7 @@ export class Session {
   }
 
   async #generate(
-    { options, init, noise, batch = { index: 0, size: 1 } }: PictureRequest,
+    { options, init, noise, batch = { index: 0, size: 1 }, log }: PictureRequest & { readonly log: RunLog },
     diffusion: StableDiffusion,
     preview: Preview | undefined,
     signal: AbortSignal,
@@ -293,6 +295,7 @@ export class Session {
       seed: options.seed,
       batch,
       signal,
+      log,
       noise: noise && noiseFor(noise, size.width, size.height),
       init,
       hires: await this.#hires(options, diffusion, signal),

@@ -11,6 +11,7 @@ import { checkInit, type InitOptions, sizeFrom, strengthOf } from "./img2img.ts"
 import { type BatchPlace, type PictureNoiseOptions, seedOf } from "./picture-noise.ts";
 import type { StepPreview } from "./preview/index.ts";
 import { checkRefiner, defaultRefinerAt, type RefinerOptions } from "./refiner.ts";
+import type { RunLog } from "./run-log.ts";
 import { type PlanOptions, randomSeed, type StepRule } from "./sampling/index.ts";
 import type { PictureSizes } from "./size-vector.ts";
 import type { PromptOptions } from "./text/prompt-rules.ts";
@@ -75,6 +76,8 @@ export interface GenerateOptions
   /** A picture to start from. Width and height default to its own (img2img.ts says how). */
   readonly init?: InitOptions | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Keeps what a second call needs to go on where this one was when its device was lost. */
+  readonly log?: RunLog | undefined;
 }
 
 /** Yielded after each step; `latent` is valid until the generator is resumed. */

@@ -17,5 +17,6 @@ export type { InpaintOptions } from "./inpaint.ts";
 export type { LoadOptions } from "./load.ts";
 export { StableDiffusion } from "./pipeline.ts";
 export type { StepPreview } from "./preview/index.ts";
+export { RunLog } from "./run-log.ts";
 export { samplers, schedules } from "./sampling/index.ts";
 export { enlarge, type PixelUpscaler, plainUpscaler, type UpscaleOptions, Upscaler } from "./upscale/index.ts";

@@ -25,6 +25,7 @@ import { opaque, toNCHW, toNHWC } from "./planes.ts";
 import { fingerprint, type PrecisionMemory } from "./precision-memory.ts";
 import { StepPreview } from "./preview/index.ts";
 import { isRefined, RefinedDenoiser } from "./refiner.ts";
+import { LoggedDenoiser } from "./run-log.ts";
 import { NoiseSchedule } from "./sampling/index.ts";
 import { vectorsOf } from "./size-vector.ts";
 import { arranged, type Modules, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";
@@ -292,7 +293,12 @@ export class StableDiffusion {
       const latent = start && filledLatent(start, unit);
       const x = upload(firstLatent(plan, unit, latent));
       const refined = this.#refined(job, stages);
-      const denoiser = refined ?? stages.denoiser;
+      const { log } = options;
+      const pass = job.steps.before;
+      const onFirst = (calls: number) => stages.denoiser.continueFrom(calls);
+      const asked = refined ?? stages.denoiser;
+      const logged = log && new LoggedDenoiser(asked, { log, pass, upload, onFirst });
+      const denoiser = logged ?? asked;
       let masked: InpaintDenoiser | undefined;
       let finished = false;
       try {
@@ -310,11 +316,14 @@ export class StableDiffusion {
       } catch (error) {
         x.free(); // before free memory is given back
         masked?.free();
+        logged?.free();
         if (refined?.refining) await job.refiner!.model.#mend(job.refiner!.job, error);
         else await this.#mend(job, error);
+        log?.forget(pass); // it is made in another way now
         await this.#condition(job);
       } finally {
         masked?.free();
+        logged?.free();
         // A sampler that was stopped before its first step never ran, and so has freed nothing.
         if (!finished) x.free();
       }
