@@ -219,6 +219,8 @@ export class StableDiffusion {
     stages.resetFiniteCheck();
     job.conditioning ??= await this.#encode(job, stages);
     const { conditioning } = job;
+    // The GPU rests: it has answered, and is told nothing yet.
+    denoiser.step.expectRuns(plan.yields * (plan.choice.sampler.secondOrder ? 2 : 1));
     this.#tellPrompts(stages, conditioning, options.sizes, settings);
     denoiser.weights = conditioning.weights;
     denoiser.guidance = settings.guidance * plan.guidanceFactor;
@@ -303,7 +305,6 @@ export class StableDiffusion {
       let finished = false;
       try {
         if (latent && start?.mask) masked = new InpaintDenoiser(denoiser, { latent: upload(latent), mask: upload(start.mask) });
-        stages.denoiser.step.expectRuns(plan.yields * (plan.choice.sampler.secondOrder ? 2 : 1));
         const sampling = plan.run({
           denoiser: masked ?? denoiser,
           x,
