@@ -31,7 +31,8 @@ describe("AbortSignal", () => {
       if (++seen === count) controller.abort();
     };
     try {
-      const error = await rejection(picture(model, { signal: controller.signal }));
+      // What was encoded before is not encoded again.
+      const error = await rejection(picture(model, { signal: controller.signal, negative: `replay ${count}` }));
       return { error, reached: controller.signal.aborted };
     } finally {
       device.replay = replay;
