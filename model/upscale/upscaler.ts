@@ -1,5 +1,13 @@
 /** @file A network that makes pictures larger: read from a file, run tile by tile. */
-import { type Capture, type Device, NonFiniteError, type Tensor, UsageError } from "../../engine/index.ts";
+import {
+  type Capture,
+  type Device,
+  LimnError,
+  NonFiniteError,
+  OutOfMemoryError,
+  type Tensor,
+  UsageError,
+} from "../../engine/index.ts";
 import { cast } from "../../kernels/index.ts";
 import { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { LoadOptions } from "../checkpoint/loader.ts";
@@ -127,11 +135,15 @@ export class Upscaler {
   #stageFor(shape: readonly number[]): Stage {
     if (this.#stage && this.#stage.input.shape.join() !== shape.join()) this.#dropStage();
     const { device } = this.#checkpoint;
-    this.#stage ??= device.allOrNothing(() => {
-      const input = device.empty(shape, "f32", "tile");
-      const run = device.capture(() => device.scope(() => cast(this.#network.forward(cast(input, device.storage)), "f32")));
-      return { input, run };
-    });
+    try {
+      this.#stage ??= device.allOrNothing(() => {
+        const input = device.empty(shape, "f32", "tile");
+        const run = device.capture(() => device.scope(() => cast(this.#network.forward(cast(input, device.storage)), "f32")));
+        return { input, run };
+      });
+    } catch (error) {
+      throw tooLarge(error);
+    }
     return this.#stage;
   }
 
@@ -166,5 +178,15 @@ function checkTiles({ tile = tileDefaults.tile, overlap = tileDefaults.overlap }
 function notFinite(device: Device): NonFiniteError {
   return new NonFiniteError("NON_FINITE", "values that the upscaler gave are NaN or infinite", {
     hint: device.storage === "f16" ? "run with --precision f32" : "the model may be damaged: get it again",
+  });
+}
+
+/** What the adapter has no room for, with the way out. */
+function tooLarge(error: unknown): unknown {
+  if (!(error instanceof LimnError) || !["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE"].includes(error.code)) return error;
+  return new OutOfMemoryError(error.code, `upscaler: ${error.message}`, {
+    hint: `take a smaller --tile: ${tileDefaults.tile} is usual`,
+    context: error.context,
+    cause: error,
   });
 }

@@ -144,6 +144,15 @@ describe("f32", () => {
     await expect(enlarged(network, randomPicture(8, 8), { tile: 32, overlap: 17 })).rejects.toThrow(/half a tile, 16/);
   });
 
+  test("a tile that the adapter has no room for: the way out is a smaller one", async () => {
+    const narrow = await createDevice({ precision: "f32", limits: { maxStorageBufferBindingSize: 49152 } });
+    const upscaler = await Upscaler.load(await fileOf(rrdbNetwork({ ...small, features: 16 })), narrow);
+    const refused = await upscaler.upscale(randomPicture(40, 40)).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "BINDING_TOO_LARGE", hint: expect.stringMatching(/smaller --tile/) });
+    upscaler.free();
+    narrow.close();
+  });
+
   test("stops between tiles", async () => {
     const stop = new AbortController();
     const onTile = () => stop.abort(new Error("enough"));
