@@ -26,6 +26,7 @@ import type { CommandContext, GpuOptions, Txt2imgOptions } from "./options.ts";
 import { pictureSettings } from "./picture-settings.ts";
 import { precisionCache } from "./precision-cache.ts";
 import { Preview } from "./preview/preview.ts";
+import type { PreviewOptions } from "./preview/preview-options.ts";
 import { Progress, type ProgressOptions } from "./progress.ts";
 import type { MadePicture, Seconds, Summary } from "./summary.ts";
 
@@ -65,6 +66,8 @@ export class Session {
   readonly #embeddings = new EmbeddingShelf();
   readonly #hypernetworks = new HypernetworkLibrary();
   readonly #upscalers = new UpscalerLibrary();
+  /** Where previews go, and the options that say so. */
+  #preview: { readonly key: string; readonly opened: Preview | undefined } | undefined;
   readonly #seconds: Seconds = { load: 0, text: 0, denoise: 0, decode: 0, total: 0 };
   #steps = 0;
   /** Of the model that was loaded last. */
@@ -91,7 +94,7 @@ export class Session {
     const embeddings = await this.#embeddingsFor(options);
     expectNoInit(options.hires, request.init);
     await this.#upscalers.expectFile(options.hires);
-    const preview = await Preview.open(options.preview, this.progress);
+    const preview = await this.#previewFor(options.preview);
     const { model, vae, refiner } = await this.openFiles(options);
     const log = new RunLog();
     return this.onDevice(async (opened) => {
@@ -338,6 +341,13 @@ export class Session {
     };
     const order = compat === "a1111" ? "bgr" : "rgb"; // it hands networks blue as red
     return hires && this.#upscalers.request(hires, device, { onTile, signal, order });
+  }
+
+  /** Opened once for all pictures that ask for the same. */
+  async #previewFor(options: PreviewOptions): Promise<Preview | undefined> {
+    const key = JSON.stringify(options);
+    if (this.#preview?.key !== key) this.#preview = { key, opened: await Preview.open(options, this.progress) };
+    return this.#preview.opened;
   }
 
   /** A small model does not know most words. */
