@@ -12,7 +12,7 @@ export function addHiresOptions(command: Command): void {
     .addOption(
       number(
         "--hires-scale <factor>",
-        `enlarge the picture and go over it again, 1 to 8 (default: ${defaultHiresScale})`,
+        `enlarge the picture so many times and go over it again, 1 to 8 (${defaultHiresScale} is usual)`,
         decimalNumber("hires-scale", { min: 1, max: 8, hint: "1.5 to 2 is usual" }),
       ),
     )
