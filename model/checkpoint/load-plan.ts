@@ -72,7 +72,7 @@ function piecesOf(target: Target): Piece[] {
     const { begin, end } = part.entry;
     const outputBytes = target.layout.inner * bytesOf(part.dtype);
     const most = Math.max(1, Math.floor(maxRead / outputBytes));
-    const outputs = most < 4 ? most : most - (most % 4); // the GPU takes four at a time
+    const outputs = most < 8 ? Math.min(most, 4) : most - (most % 8); // they are taken four or eight at a time
     const count = Math.ceil((end - begin) / (outputs * outputBytes));
     return Array.from({ length: count }, (_, n) => ({
       target,
