@@ -7,7 +7,7 @@ import { type GenerateOptions, type Settings, settingsOf } from "./generation.ts
 import { checkHires, expectNoInit, type Hires, secondPassOptions } from "./hires/index.ts";
 import { prepareInit } from "./img2img.ts";
 import type { Prepared } from "./inpaint.ts";
-import type { StableDiffusion } from "./pipeline.ts";
+import type { LoadedModel } from "./loaded-model.ts";
 import { defaultRefinerAt } from "./refiner.ts";
 import { NoiseSchedule, planSampling, randomSeed, type SamplingPlan } from "./sampling/index.ts";
 import type { StageSize } from "./stages.ts";
@@ -34,7 +34,7 @@ export interface HiresJob extends Hires {
 
 /** The rest of a picture, as its refiner makes it. */
 export interface RefinerJob {
-  readonly model: StableDiffusion;
+  readonly loaded: LoadedModel;
   readonly at: number;
   readonly job: Job;
 }
@@ -135,7 +135,11 @@ function refinerJob(prompt: string, job: Job, second?: SecondPass): RefinerJob |
   const same = { width, height, steps: count, guidance, sampler, schedule, seed: firstSeed, sigmas: settings.sigmas };
   const own = { ...options, ...same, refiner: undefined, hires: undefined, init: undefined, loras: undefined };
   const planned = planPicture(model, prompt, own, second);
-  return { model, at, job: jobOf(model.config, planned, own, { warnings: [], before: steps.before, total: steps.total }) };
+  return {
+    loaded: model.loaded,
+    at,
+    job: jobOf(model.config, planned, own, { warnings: [], before: steps.before, total: steps.total }),
+  };
 }
 
 function jobOf(

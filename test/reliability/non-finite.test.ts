@@ -27,11 +27,15 @@ async function withGain<T>(
 ): Promise<T> {
   const gain = gainOf(model, stage);
   const original = await gain.read();
-  model.device.write(gain, original.map(value));
+  const write = (values: Float32Array) => {
+    model.device.write(gain, values);
+    model.loaded.encoded.clear(); // of prompts that were encoded with the other gain
+  };
+  write(original.map(value));
   try {
     return await work();
   } finally {
-    model.device.write(gain, original);
+    write(original);
   }
 }
 
