@@ -97,7 +97,7 @@ export class LoadedModel {
 
   /** What is recorded for a picture of this size; that of another size is given up. */
   stagesFor({ size }: Pick<PlannedPicture, "size">): Stages {
-    const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile ?? (this.opened.residency && usualTile) };
+    const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile ?? (this.residency && usualTile) };
     if (this.#stages && !this.#stages.fits(wanted)) this.dropStages();
     this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.modules, wanted, this.#storage));
     return this.#stages;
@@ -106,6 +106,11 @@ export class LoadedModel {
   dropStages(): void {
     this.#stages?.free();
     this.#stages = undefined;
+  }
+
+  /** Where text encoder and VAE are while they have nothing to do; undefined: on the GPU. */
+  get residency(): OpenModel["residency"] {
+    return this.opened.residency;
   }
 
   /** Dispatches of one denoising step, as recorded. */
@@ -117,7 +122,7 @@ export class LoadedModel {
   async mergeLoras({ options, prompts, warnings }: Job): Promise<readonly LoraUse[]> {
     const uses = await requestedLoras(options, prompts);
     const merge = () => this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
-    const { residency } = this.opened;
+    const { residency } = this;
     // Weights that hold a LoRA, or are to hold one, must be there.
     this.#hasMerged ||= uses.length > 0;
     const merged = await (residency && this.#hasMerged ? residency.change("text", merge) : merge());

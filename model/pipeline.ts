@@ -135,7 +135,7 @@ export class StableDiffusion {
 
   /** Where text encoder and VAE are while they have nothing to do; undefined: on the GPU. */
   get residency(): OpenModel["residency"] {
-    return this.model.residency;
+    return this.loaded.residency;
   }
 
   /** Dispatches of one denoising step, as recorded. */
