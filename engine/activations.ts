@@ -1,6 +1,6 @@
 /**
  * @file Memory of captured work. A capture is recorded before it runs, so every tensor's life is known: from the launch before
- * which it was made to the launch after which it was freed. Tensors whose lives don't overlap share a buffer; captures run one
+ * which it was made to the last one that binds it, which may come long before its scope ends. Tensors whose lives don't overlap share a buffer; captures run one
  * after the other, so they share buffers too.
  */
 import type { Allocation, BufferFactory, PooledBuffer } from "./pool.ts";
@@ -10,6 +10,8 @@ interface Tenant extends Allocation {
   /** Alive in [from, to), counted in launches over all captures. A result lives for ever: from 0, so that no replay overwrites it. */
   from: number;
   to: number;
+  /** After the last launch so far that binds it. */
+  used: number | undefined;
   assigned: PooledBuffer | undefined;
   freed: boolean;
 }
@@ -42,16 +44,20 @@ export class ActivationMemory {
       label,
       from: this.#clock,
       to: Number.POSITIVE_INFINITY,
+      used: undefined,
       assigned: undefined,
       freed: false,
       get buffer() {
         if (!tenant.assigned) memory.plan();
         return tenant.assigned!;
       },
+      touch() {
+        tenant.used = memory.#clock + 1;
+      },
       release() {
         if (tenant.freed) return;
         tenant.freed = true;
-        tenant.to = memory.#clock;
+        tenant.to = Math.min(memory.#clock, tenant.used ?? memory.#clock);
       },
     };
     this.#waiting.push(tenant);

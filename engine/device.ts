@@ -256,6 +256,7 @@ export class Device {
     for (const tensor of bound) this.#checkBinding(kernel, tensor);
     if (this.#recording) {
       this.#recording.push({ kernel, variant, tensors: bound, uniforms, grid });
+      for (const { allocation } of bound) allocation.touch?.();
       this.#activations.tick();
       return;
     }
@@ -278,6 +279,7 @@ export class Device {
       throw new ShapeError(`copy: ${source.label} has ${source.bytes} bytes, ${target.label} ${target.bytes}`);
     if (this.#recording) {
       this.#recording.push({ source, target });
+      for (const { allocation } of [source, target]) allocation.touch?.();
       this.#activations.tick();
     } else this.#pending.push(copyCommand(source, target));
   }

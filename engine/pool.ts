@@ -22,6 +22,8 @@ export interface Allocation {
   readonly parked?: boolean;
   /** What it is one of, where it does not have the buffer to itself. */
   readonly slots?: Slots;
+  /** A launch that is being recorded binds it. */
+  touch?(): void;
   release(): void;
 }
 

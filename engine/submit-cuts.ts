@@ -17,30 +17,35 @@ const aim = 0.5;
 /** What a launch takes at least: a clock may stand still. */
 const leastMillis = 1e-3;
 
+type Queue = Pick<GPUQueue, "onSubmittedWorkDone">;
+type TimeOf = (queue: Queue) => Promise<number>;
+
 export class SubmitCuts {
   /** Milliseconds that a submission may take. */
   readonly #budget: number;
   /** How long each launch takes, as far as the parts tell. Undefined before the first measurement. */
   #millis: readonly number[] | undefined;
   #measuring = false;
+  readonly #timeOf: TimeOf;
 
-  constructor(budget: number) {
+  /** `timeOf`: when all work given to a queue so far is done, in milliseconds. */
+  constructor(budget: number, timeOf: TimeOf = (queue) => queue.onSubmittedWorkDone().then(() => performance.now())) {
     this.#budget = budget;
+    this.#timeOf = timeOf;
   }
 
   /** Calls `submit` for the parts of `launches` launches in order, and takes their times where they are not known well enough. */
-  run(launches: number, queue: Pick<GPUQueue, "onSubmittedWorkDone">, submit: (part: Part) => void): void {
+  run(launches: number, queue: Queue, submit: (part: Part) => void): void {
     const parts = this.#parts(launches);
     const short = this.#millis !== undefined && parts.length === 1;
     if (this.#budget === Number.POSITIVE_INFINITY || this.#measuring || short) {
       for (const part of parts) submit(part);
       return;
     }
-    const done = () => queue.onSubmittedWorkDone().then(() => performance.now());
-    const before = done(); // earlier work may still be under way
+    const before = this.#timeOf(queue); // earlier work may still be under way
     const ends = parts.map((part) => {
       submit(part);
-      return done();
+      return this.#timeOf(queue);
     });
     this.#measuring = true;
     void this.#learn(parts, [before, ...ends]);

@@ -97,6 +97,28 @@ test("a capture runs when told, sees new inputs, and builds no bind group when r
   expect(device.memory.liveBytes).toBe(before);
 });
 
+test("within a capture memory is free after the last launch that binds it, not at the end of the scope", async () => {
+  const x = device.upload(new Float32Array(1024).fill(1), [1024]);
+  // Ten tensors of one scope, of which two at a time are bound.
+  const chain = device.capture(() => device.scope(() => Array.from({ length: 10 }).reduce<Tensor>((y) => scaled(y, 2), x)));
+  expect(device.activationBytes).toBe(3 * 4096); // the result has a place of its own
+  // One that is bound again at the end keeps its place.
+  const kept = device.capture(() =>
+    device.scope(() => {
+      const first = scaled(x, 3);
+      const last = Array.from({ length: 4 }).reduce<Tensor>((y) => scaled(y, 2), first);
+      return scaled(last, 1, first);
+    }),
+  );
+  chain.run();
+  kept.run();
+  expect((await chain.result.read())[1023]).toBe(1024);
+  expect((await kept.result.read())[1023]).toBe(3 * 16 + 3);
+  chain.dispose();
+  kept.dispose();
+  x.free();
+});
+
 test("a replay is cut into submissions while its time is not known, and computes the same", async () => {
   const watched = await Device.create(gpu, { submitMillis: 250 });
   const x = watched.upload(values(1), [1]);

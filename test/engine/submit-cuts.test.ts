@@ -18,30 +18,25 @@ class SlowQueue {
     this.now += millis;
   }
 
-  async onSubmittedWorkDone(): Promise<undefined> {
+  /** For SubmitCuts. */
+  readonly timeOf = (): Promise<number> => {
     this.waits++;
-    return undefined;
-  }
+    return Promise.resolve(this.now);
+  };
 }
 
-/** One replay: its parts. The clock stands where each part ended when its promise is made. */
+const unused = { onSubmittedWorkDone: () => Promise.reject(new Error("not asked")) };
+
+/** One replay: its parts. */
 async function replay(cuts: SubmitCuts, queue: SlowQueue, launches: number): Promise<Part[]> {
   const parts: Part[] = [];
   queue.longest = 0;
-  const ends = { onSubmittedWorkDone: () => stamped(queue) };
-  cuts.run(launches, ends, (part) => {
+  cuts.run(launches, unused, (part) => {
     parts.push(part);
     queue.submit(part);
   });
   await new Promise((resolve) => setTimeout(resolve, 5));
   return parts;
-}
-
-/** A promise whose `then` sees the time at which it was made. */
-function stamped(queue: SlowQueue): Promise<undefined> {
-  const at = queue.now;
-  const done = queue.onSubmittedWorkDone();
-  return { ...done, then: () => Promise.resolve(at) } as unknown as Promise<undefined>;
 }
 
 function expectWhole(parts: readonly Part[], launches: number): void {
@@ -52,7 +47,7 @@ function expectWhole(parts: readonly Part[], launches: number): void {
 
 test("short work is cut small at first, then not at all, and no longer measured", async () => {
   const queue = new SlowQueue(Array<number>(400).fill(0.01));
-  const cuts = new SubmitCuts(250);
+  const cuts = new SubmitCuts(250, queue.timeOf);
   const first = await replay(cuts, queue, 400);
   expect(first.length).toBe(50);
   expectWhole(first, 400);
@@ -64,7 +59,7 @@ test("short work is cut small at first, then not at all, and no longer measured"
 
 test("long work is cut so that no submission takes more than the budget, though launches differ", async () => {
   const queue = new SlowQueue(Array.from({ length: 400 }, (_, i) => (i > 350 ? 40 : 2)));
-  const cuts = new SubmitCuts(250);
+  const cuts = new SubmitCuts(250, queue.timeOf);
   await replay(cuts, queue, 400);
   const parts = await replay(cuts, queue, 400);
   expectWhole(parts, 400);
@@ -74,7 +69,7 @@ test("long work is cut so that no submission takes more than the budget, though 
 
 test("one launch that is too long stands alone", async () => {
   const queue = new SlowQueue([1, 1, 1, 1, 1, 1, 1, 1, 900, 1, 1, 1, 1, 1, 1, 1]);
-  const cuts = new SubmitCuts(250);
+  const cuts = new SubmitCuts(250, queue.timeOf);
   for (let i = 0; i < 8; i++) await replay(cuts, queue, 16);
   const parts = await replay(cuts, queue, 16);
   expectWhole(parts, 16);
@@ -83,7 +78,7 @@ test("one launch that is too long stands alone", async () => {
 
 test("without a budget nothing is cut or measured", async () => {
   const queue = new SlowQueue([9000, 9000]);
-  expect(await replay(new SubmitCuts(Number.POSITIVE_INFINITY), queue, 2)).toEqual([{ begin: 0, end: 2 }]);
+  expect(await replay(new SubmitCuts(Number.POSITIVE_INFINITY, queue.timeOf), queue, 2)).toEqual([{ begin: 0, end: 2 }]);
   expect(queue.waits).toBe(0);
 });
 
