@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { UsageError } from "../engine/errors.ts";
 import { nearestName } from "../model/sampling/index.ts";
 import { parseCsv } from "./csv.ts";
-import type { PictureOptions } from "./options.ts";
 import { readTextFile } from "./text-file.ts";
 
 export interface Style {
@@ -19,10 +18,15 @@ export interface StyleChoice {
   readonly stylesFile?: string | undefined;
 }
 
+interface Prompts {
+  readonly prompt: string;
+  readonly negative: string;
+}
+
 const usualFile = "styles.csv";
 
 /** The options with their styles in the prompts. @throws UsageError UNKNOWN_STYLE, STYLES_FILE; FileSystemError those of `openFile` */
-export async function withStyles<Options extends PictureOptions>(options: Options): Promise<Options> {
+export async function withStyles<Options extends StyleChoice & Prompts>(options: Options): Promise<Options> {
   if (options.styles.length === 0) return options;
   const known = await readStyles(options.stylesFile);
   let { prompt, negative } = options;

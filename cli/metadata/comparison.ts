@@ -2,7 +2,7 @@
 
 import { printable } from "../../model/checkpoint/printable.ts";
 import type { Difference } from "./difference.ts";
-import type { FoundFile } from "./needed-files.ts";
+import type { FoundFile } from "./found-files.ts";
 import type { PictureRecipe } from "./recipe.ts";
 
 type Machine = NonNullable<PictureRecipe["made"]>;

@@ -6,25 +6,12 @@ import { findLatentUpscaler } from "../../model/hires/index.ts";
 import { findPixelUpscaler } from "../../model/upscale/index.ts";
 import { embeddedModel } from "../embedded-model.ts";
 import type { ReproduceOptions } from "../options.ts";
-import { type Found, findFile, matches } from "./find-file.ts";
+import { findFile, matches } from "./find-file.ts";
+import type { FoundFile, NeededFiles } from "./found-files.ts";
 import { findNetworks } from "./needed-networks.ts";
 import type { FileReference, PictureRecipe } from "./recipe.ts";
 
 const mostBytes = 1 << 29;
-
-export interface FoundFile extends Found {
-  /** In words: "model", "VAE". */
-  readonly kind: string;
-}
-
-export interface NeededFiles {
-  /** What was found, for people. */
-  readonly found: readonly FoundFile[];
-  /** The options that name them. */
-  readonly arguments: readonly string[];
-  /** Removes what was made for them. */
-  close(): Promise<void>;
-}
 
 interface Search {
   readonly options: ReproduceOptions;

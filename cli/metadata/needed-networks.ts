@@ -3,8 +3,8 @@ import { removeTags } from "../../tokenizer/prompt/index.ts";
 import type { ReproduceOptions } from "../options.ts";
 import { stem } from "./a1111-text.ts";
 import { type Found, findFile } from "./find-file.ts";
+import type { FoundFile, NeededFiles } from "./found-files.ts";
 import { type NamedFile, type NamedFolder, namedFolder } from "./named-folder.ts";
-import type { FoundFile, NeededFiles } from "./needed-files.ts";
 import type { LoraReference, PictureRecipe } from "./recipe.ts";
 
 interface Search {
