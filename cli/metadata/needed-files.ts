@@ -6,7 +6,7 @@ import { findLatentUpscaler } from "../../model/hires/index.ts";
 import { findPixelUpscaler } from "../../model/upscale/index.ts";
 import { embeddedModel } from "../embedded-model.ts";
 import type { ReproduceOptions } from "../options.ts";
-import { findFile, matches } from "./find-file.ts";
+import { type Found, findFile, matches } from "./find-file.ts";
 import type { FoundFile, NeededFiles } from "./found-files.ts";
 import { findNetworks } from "./needed-networks.ts";
 import type { FileReference, PictureRecipe } from "./recipe.ts";
