@@ -6,7 +6,7 @@ import type { Txt2imgOptions } from "./options.ts";
 /** Which model is meant, and how it is read. */
 export type ModelChoice = Pick<
   Txt2imgOptions,
-  "model" | "vae" | "refiner" | "prediction" | "strict" | "allowNonfinite" | "lowMemory" | "maxHeader"
+  "model" | "vae" | "vaePrecision" | "refiner" | "prediction" | "strict" | "allowNonfinite" | "lowMemory" | "maxHeader"
 >;
 
 export interface ModelFiles {
@@ -40,7 +40,7 @@ export async function openModelFiles(choice: ModelChoice, signal: AbortSignal): 
 
 /** Whether what is open will do for this choice too. */
 export function sameModel(a: ModelChoice, b: ModelChoice): boolean {
-  return (["model", "vae", "refiner", "prediction", "strict", "allowNonfinite", "lowMemory", "maxHeader"] as const).every(
-    (name) => a[name] === b[name],
-  );
+  return (
+    ["model", "vae", "vaePrecision", "refiner", "prediction", "strict", "allowNonfinite", "lowMemory", "maxHeader"] as const
+  ).every((name) => a[name] === b[name]);
 }

@@ -69,6 +69,7 @@ export interface Txt2imgOptions
   readonly preview: PreviewOptions;
   readonly prediction: "auto" | "eps" | "v";
   readonly vae?: string | undefined;
+  readonly vaePrecision: Precision;
   /** Path of the model that makes the last steps, and from where on, 0..1. */
   readonly refiner?: string | undefined;
   readonly refinerAt?: number | undefined;

@@ -215,7 +215,7 @@ export class Session {
     await this.#expectToFit(options, opened);
     if (this.#diffusion) return this.#diffusion;
     const { model, vae, refiner, choice } = this.#files!;
-    const { prediction, maxHeader, strict, allowNonfinite, lowMemory } = choice;
+    const { prediction, maxHeader, strict, allowNonfinite, lowMemory, vaePrecision } = choice;
     this.progress.stage("load");
     const start = performance.now();
     const diffusion = await StableDiffusion.load(model, {
@@ -227,6 +227,7 @@ export class Session {
       strict,
       allowNonfinite,
       lowMemory,
+      vaePrecision: vaePrecision === "auto" ? undefined : vaePrecision,
       precisions: this.#machine.precision === "auto" ? precisionCache : undefined,
       prediction: prediction === "auto" ? undefined : prediction,
       picture: { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) },

@@ -20,4 +20,13 @@ export { describe, expectSameShape, expectShape, foldGroups, type Grid, perEleme
 export { Slots, slotBegin } from "./slots.ts";
 export type { DeviceCounters } from "./submitter.ts";
 export { elementCount, Tensor } from "./tensor.ts";
-export { detectTier, type MatrixConfig, matrixConfigOf, matrixFeature, type Precision, type Tier, tiers } from "./tier.ts";
+export {
+  detectTier,
+  type MatrixConfig,
+  matrixConfigOf,
+  matrixFeature,
+  type Precision,
+  storageFor,
+  type Tier,
+  tiers,
+} from "./tier.ts";

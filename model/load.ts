@@ -28,6 +28,8 @@ export interface LoadOptions extends StreamOptions {
   readonly allowNonfinite?: boolean;
   /** Text encoder and VAE leave the GPU while they have nothing to do, and wait in the CPU's memory. */
   readonly lowMemory?: boolean;
+  /** dtype of the VAE's activations; default: the device's storage, and f32 where that overflows. */
+  readonly vaePrecision?: "f32" | "f16" | undefined;
   /** Stages that overflowed in f16 run in f32 from the start. Give none where f16 is what the user wants. */
   readonly precisions?: PrecisionMemory | undefined;
   /** Largest header in bytes. */

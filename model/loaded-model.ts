@@ -1,5 +1,5 @@
 /** @file A model on a device: its modules, what is recorded of them, and how a stage that failed is made fit for a second try. */
-import { type Device, NonFiniteError, OutOfMemoryError, ShaderError } from "../engine/index.ts";
+import { type Device, NonFiniteError, OutOfMemoryError, ShaderError, storageFor } from "../engine/index.ts";
 import { ClipTokenizer } from "../tokenizer/index.ts";
 import { type HypernetworkUse, requestedHypernetworks } from "./addons/hypernetwork-requests.ts";
 import { HypernetworkSet } from "./addons/hypernetwork-set.ts";
@@ -71,6 +71,7 @@ export class LoadedModel {
     try {
       loaded = new LoadedModel(options.device, opened);
       await loaded.#recall(options.precisions);
+      if (options.vaePrecision) loaded.#storeVae(options.vaePrecision);
       const planned = planPicture(loaded, options.picture?.prompt ?? "", options.picture ?? {});
       const stages = loaded.stagesFor(planned);
       const loading = opened.load(options);
@@ -191,6 +192,13 @@ export class LoadedModel {
     return [height / factor, width / factor];
   }
 
+  /** @throws AdapterError F16_UNSUPPORTED */
+  #storeVae(precision: "f32" | "f16"): void {
+    storageFor(precision, this.device.tier, this.device.features.has("shader-f16"));
+    this.#storage = { ...this.#storage, vae: precision };
+    this.#recalled = this.#storage;
+  }
+
   async #recall(precisions: PrecisionMemory | undefined): Promise<void> {
     if (this.device.storage === "f32" || !precisions) return;
     this.#precisions = precisions;
@@ -203,7 +211,7 @@ export class LoadedModel {
   async remember(): Promise<void> {
     if (this.#storage === this.#recalled || this.#hasMerged) return;
     this.#recalled = this.#storage;
-    const stages = stageNames.filter((stage) => this.#storage[stage] !== this.device.storage);
+    const stages = stageNames.filter((stage) => this.#storage[stage] === "f32");
     await this.#precisions?.remember(await fingerprint(this.opened.checkpoints[0]!.file), stages);
   }
 

@@ -1,6 +1,7 @@
 /** @file The syntax of `limn txt2img`, which is also that of `limn "PROMPT"`. */
 import { Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
+import type { Precision } from "../../engine/tier.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { usualTile } from "../../model/vae/tiles.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
@@ -82,6 +83,7 @@ export function pictureSyntax({ promptWanted = true } = {}): {
     )
     .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto"))
     .option("--vae <file>", "take the decoder from this file")
+    .addOption(choice("--vae-precision <type>", "storage of the VAE's numbers", ["auto", "f32", "f16"]).default("auto"))
     .option("--overwrite", "replace the output file if it exists")
     .option("--strict", "refuse a checkpoint with tensors that are not used")
     .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity")
@@ -175,6 +177,7 @@ export function pictureSyntax({ promptWanted = true } = {}): {
         preview: previewValues(values),
         prediction: values["prediction"] as "auto" | "eps" | "v",
         vae: values["vae"] as string | undefined,
+        vaePrecision: values["vaePrecision"] as Precision,
         overwrite: values["overwrite"] === true,
         strict: values["strict"] === true,
         allowNonfinite: values["allowNonfinite"] === true,

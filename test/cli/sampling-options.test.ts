@@ -32,6 +32,7 @@ describe("options of sampling, prompts and noise", () => {
     [["--rng", "philox", "--compat", "comfy", "--ensd", "31337"], { rng: "philox", compat: "comfy", seedDelta: 31337 }],
     [["--variation-seed", "7", "--variation-strength", "0.2"], { variation: { seed: 7n, strength: 0.2 } }],
     [["--vae-tiling"], { vaeTile: 512 }],
+    [["--vae-precision", "f32"], { vaePrecision: "f32" }],
     [["--low-memory"], { lowMemory: true, vaeTile: undefined }],
     [["--vae-tile", "256"], { vaeTile: 256 }],
     [["--seed-resize", "512x768"], { resizeFrom: { width: 512, height: 768 } }],

@@ -152,6 +152,17 @@ describe("f16", () => {
     expect(half.memory.liveBytes).toBe(0);
   });
 
+  test("the VAE may be asked to work in f32 from the start (46)", async () => {
+    const model = await loadSmall(half, { vaePrecision: "f32" });
+    const huge = (gain: number) => gain * 1e6;
+    expect((await withGain(model, "vae", huge, () => picture(model))).warnings).toEqual([]);
+    model.free();
+    const mixed = await loadSmall(full, { vaePrecision: "f16" });
+    const image = await withGain(mixed, "vae", huge, () => picture(mixed));
+    expect(image.warnings.join()).toContain("VAE overflowed");
+    mixed.free();
+  });
+
   test("what is infinite in f32 too is an error", async () => {
     const model = await loadSmall(half);
     const infinite = () => Number.POSITIVE_INFINITY;
