@@ -12,7 +12,7 @@ export {
   type Snippet,
   type Variant,
 } from "./kernel.ts";
-export type { MemoryCounters } from "./pool.ts";
+export { type MemoryCounters, sizeClass } from "./pool.ts";
 export { writeModule } from "./preamble.ts";
 export { Profiler, type Timing } from "./profiler.ts";
 export type { DeviceOptions } from "./request.ts";

@@ -165,6 +165,11 @@ export class UNetDenoiser implements Denoiser {
     return this.previews ? this.#denoised : undefined;
   }
 
+  /** Tensors that each call writes. */
+  get inputs(): readonly Tensor[] {
+    return [this.#input, this.#extra, this.#time, this.vector].filter((tensor) => tensor !== undefined);
+  }
+
   /** Runs of the U-Net since the run began; `beforeCall` is told the next one's number. */
   get calls(): number {
     return this.#calls;

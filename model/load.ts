@@ -1,5 +1,5 @@
 /** @file Opens a checkpoint: its configuration, its weights, and the modules that take them. */
-import { type Device, ModelFileError, type Tensor } from "../engine/index.ts";
+import { type Device, ModelFileError, sizeClass, type Tensor } from "../engine/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { type ModelConfig, type Prediction, readConfig } from "./checkpoint/config.ts";
@@ -44,7 +44,7 @@ export interface OpenModel {
   readonly residency: Residency | undefined;
   /** Bytes of all weights on the device. */
   readonly bytes: number;
-  /** The same, but of weights that come and go no more than are there at once, with their stage's activations. */
+  /** Memory for them: with what buffers are rounded up by, and of weights that come and go no more than are there at once. */
   readonly residentBytes: number;
   readonly warnings: readonly string[];
   makeModules(): Modules;
@@ -81,9 +81,10 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
       return checkpoints.reduce((sum, checkpoint) => sum + checkpoint.bytes, 0);
     },
     get residentBytes() {
-      if (!residency) return checkpoints.reduce((sum, checkpoint) => sum + checkpoint.bytes, 0);
-      const unet = weightsOf("unet", config, checkpoints);
-      return unet.reduce((sum, { bytes }) => sum + bytes, residency.guestBytes);
+      const [text, unet, vae] = (["text", "unet", "vae"] as const).map((stage) =>
+        weightsOf(stage, config, checkpoints).reduce((sum, { bytes }) => sum + sizeClass(bytes), 0),
+      ) as [number, number, number];
+      return unet + (residency ? Math.max(text, vae) : text + vae);
     },
     get warnings() {
       return checkpoints.flatMap((checkpoint) => checkpoint.warnings);

@@ -114,6 +114,11 @@ export class LoadedModel {
     return this.opened.residency;
   }
 
+  /** See Stages. */
+  get inputBytes(): number {
+    return this.#stages?.inputBytes ?? 0;
+  }
+
   /** Dispatches of one denoising step, as recorded. */
   get dispatchesPerStep(): number {
     return this.#stages?.denoiser.step.launches.length ?? 0;

@@ -128,9 +128,9 @@ export class StableDiffusion {
     return this.loaded.tokenizer;
   }
 
-  /** The planned memory: weights, and the activations of the current picture size. */
+  /** The planned memory: weights, and the activations, inputs and latents of the current picture size. */
   get plannedBytes(): number {
-    return this.model.residentBytes + this.device.activationBytes;
+    return this.model.residentBytes + this.device.activationBytes + this.loaded.inputBytes;
   }
 
   /** Where text encoder and VAE are while they have nothing to do; undefined: on the GPU. */

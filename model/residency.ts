@@ -50,13 +50,6 @@ export class Residency {
     this.#device.park(here);
   }
 
-  /** Bytes of the larger guest: one is there at a time. */
-  get guestBytes(): number {
-    return Math.max(
-      ...(["text", "vae"] as const).map((stage) => this.#tensors(stage).reduce((sum, { bytes }) => sum + bytes, 0)),
-    );
-  }
-
   free(): void {
     this.#copies.clear();
   }

@@ -177,6 +177,13 @@ export class Stages {
     await Promise.all([this.text.encode.ready(), this.denoiser.ready(), this.decode.ready()]);
   }
 
+  /** Bytes of what is written from outside, and of a run's latents: in their slots, and at most as many again outside. */
+  get inputBytes(): number {
+    const inputs = [this.context, this.nonFinite, this.latents.whole, this.latents.whole, ...this.text.embedded];
+    inputs.push(...this.denoiser.inputs, ...this.decode.inputs, ...(this.#encode?.inputs ?? []));
+    return inputs.reduce((sum, { allocation }) => sum + allocation.buffer.bytes, 0);
+  }
+
   free(): void {
     this.#encode?.free();
     this.decode.free();

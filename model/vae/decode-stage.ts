@@ -51,6 +51,10 @@ export class DecodeStage {
     return [...this.#recordings.values()].map(({ picture }) => picture);
   }
 
+  get inputs(): readonly Tensor[] {
+    return [...this.#recordings.values()].map(({ latent }) => latent);
+  }
+
   /** Tiles of a picture: 1 where it is decoded as a whole. */
   get tiles(): number {
     return this.#tiling ? tilesOf(this.#map(this.#tiling), this.#tiling).length : 1;

@@ -51,6 +51,10 @@ export class EncodeStage {
     return [...this.#recordings.values()].map(({ moments }) => moments);
   }
 
+  get inputs(): readonly Tensor[] {
+    return [...this.#recordings.values()].map(({ image }) => image);
+  }
+
   /** RGB -> the mean of its posterior [1, H/8, W/8, 4], without the scale factor. Pixels for which `keep` is false become middle grey. */
   async run(image: Raster, keep: (pixel: number) => boolean = () => true): Promise<Float32Array> {
     const { withWeights = resident } = this.#options;

@@ -44,6 +44,10 @@ test("the same pictures from prompts and pictures; text encoder and VAE are away
   expect(low.between).toBeLessThan(0.8 * usual.between);
   expect(low.peak).toBeLessThan(usual.peak);
   expect(low.planned).toBeLessThan(usual.planned);
+  for (const { peak, planned } of [usual, low]) {
+    expect(peak).toBeLessThanOrEqual(planned);
+    expect(planned).toBeLessThanOrEqual(1.1 * peak);
+  }
 });
 
 test.each([{ lowMemory: false }, { lowMemory: true }])(
