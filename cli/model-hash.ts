@@ -11,12 +11,10 @@ import type { Hashed } from "./metadata/recipe.ts";
 
 const mostRemembered = 2000;
 
-/** The hash of a whole file in hex. Nothing here is worth failing a picture for: undefined where the file can't be read any more. */
-export async function modelHash(path: string, signal?: AbortSignal): Promise<string | undefined> {
-  return fileHash(path, "file", signal);
-}
-
-/** The hash of a file, or of the part of it that `hashed` says, in hex; undefined where it can't be read. */
+/**
+ * The hash of a file, or of the part of it that `hashed` says, in hex. Nothing here is worth failing a picture for: undefined where
+ * it can't be read.
+ */
 export async function fileHash(path: string, hashed: Hashed, signal?: AbortSignal): Promise<string | undefined> {
   try {
     const absolute = resolve(path);

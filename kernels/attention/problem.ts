@@ -55,9 +55,6 @@ export const attentionUniforms = {
   scale: "f32",
 } as const;
 
-/** Score of a key that a query may not see: below every real one, and its distance from them still is a number. */
-export const maskedScore = -1e30;
-
 /** Checks q [N, T, wq], k [N, S, wk], v [N, S, wv] against the options. */
 export function attentionProblem(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionProblem {
   const { heads, headDim, causal = false, columns = {} } = options;
