@@ -11,6 +11,7 @@ import { type Bits, convert, elementsOf, largestMagnitude, scatter } from "./per
 import { scatterHalves, suitsHalves } from "./permute-halves.ts";
 import { printable } from "./printable.ts";
 import { queueWrite } from "./queue-write.ts";
+import { StagingWriter } from "./staging.ts";
 
 export interface LoadProgress {
   /** Bytes of the file read so far, and to read. */
@@ -37,6 +38,8 @@ const infinityBits = 0x7f800000;
 const largestHalf = 0x477fe000;
 /** Bytes given to the queue before waiting for it, so that its staging memory stays small. */
 const maxInFlight = 64 * 1024 * 1024;
+/** Targets below this are written as they are: a submit costs more than their pages. */
+const leastStaged = 256 * 1024;
 /** Bytes read at a time to find an element. */
 const maxSearch = 16 * 1024 * 1024;
 
@@ -51,13 +54,15 @@ export async function loadTargets(
   device.flush();
   // Where infinities are let through, finding the largest finite number beside them is the CPU's.
   const unpacker = new GpuUnpacker(device, options.allowNonfinite ? [] : targets);
+  const staging = device.isSoftware ? new StagingWriter(device) : undefined;
   try {
-    const work = new Loader(device, source, unpacker, options.allowNonfinite);
+    const work = new Loader(device, source, { unpacker, staging }, options.allowNonfinite);
     await stream(source, planReads(targets), work, options);
     await work.finish();
     return work;
   } finally {
     unpacker.free();
+    staging?.free();
   }
 }
 
@@ -72,7 +77,7 @@ async function stream(source: ByteSource, reads: readonly Read[], work: Loader, 
     options.signal?.throwIfAborted();
     const data = await ahead;
     ahead = start(source, reads[index + 1], buffers[(index + 1) % 2]!);
-    work.takeAll(read, data);
+    await work.takeAll(read, data);
     await work.drain();
     bytes += read.end - read.begin;
     const seconds = Math.max(performance.now() - started, 1) / 1000;
@@ -87,12 +92,20 @@ function start(source: ByteSource, read: Read | undefined, into: Uint8Array): Pr
   return data;
 }
 
+/** How weights get to the GPU. */
+interface Ways {
+  readonly unpacker: GpuUnpacker;
+  /** For what is unpacked here; undefined: the queue writes. */
+  readonly staging: StagingWriter | undefined;
+}
+
 class Loader implements LoadResult {
   readonly overflowed: Target[] = [];
   readonly allZero: Target[] = [];
   readonly #device: Device;
   readonly #source: ByteSource;
   readonly #unpacker: GpuUnpacker;
+  readonly #staging: StagingWriter | undefined;
   readonly #allowNonfinite: boolean;
   readonly #singles = new Int32Array(halfBits().buffer);
   #converted = new ArrayBuffer(0);
@@ -100,17 +113,19 @@ class Loader implements LoadResult {
   #largest = 0;
   #inFlight = 0;
 
-  constructor(device: Device, source: ByteSource, unpacker: GpuUnpacker, allowNonfinite: boolean) {
+  constructor(device: Device, source: ByteSource, { unpacker, staging }: Ways, allowNonfinite: boolean) {
     this.#device = device;
     this.#source = source;
     this.#unpacker = unpacker;
+    this.#staging = staging;
     this.#allowNonfinite = allowNonfinite;
   }
 
-  takeAll(read: Read, data: Uint8Array): void {
+  async takeAll(read: Read, data: Uint8Array): Promise<void> {
     this.#inFlight += this.#unpacker.take(read, data);
     for (const piece of read.pieces) {
-      if (!this.#unpacker.has(piece.target)) this.#take(piece, data.subarray(piece.begin - read.begin, piece.end - read.begin));
+      if (!this.#unpacker.has(piece.target))
+        await this.#take(piece, data.subarray(piece.begin - read.begin, piece.end - read.begin));
     }
   }
 
@@ -132,7 +147,7 @@ class Loader implements LoadResult {
   }
 
   /** Puts one piece in its place; with the last of a target, the target goes to the GPU. */
-  #take(piece: Piece, bytes: Uint8Array): void {
+  async #take(piece: Piece, bytes: Uint8Array): Promise<void> {
     const { target, part } = piece;
     if (piece.isFirst) this.#largest = 0;
     const source = elementsOf(bytes, part.dtype);
@@ -142,7 +157,7 @@ class Loader implements LoadResult {
     if (largest >= infinityBits && !this.#allowNonfinite) this.#refuse(part, source, piece.firstOutput * target.layout.inner);
     const overflows = target.dtype === "f16" && this.#hasOverflow(source, part, largest);
     if (overflows && !this.overflowed.includes(target)) this.overflowed.push(target);
-    if (piece.isLast && !this.overflowed.includes(target)) this.#write(target, permuted);
+    if (piece.isLast && !this.overflowed.includes(target)) await this.#write(target, permuted);
   }
 
   /** Converts and permutes; gives the F32 bits of the largest magnitude (of F16, as largestMagnitude does). */
@@ -156,10 +171,11 @@ class Loader implements LoadResult {
     return largestMagnitude(source, part.dtype, part.scale);
   }
 
-  #write(target: Target, permuted: Bits): void {
+  async #write(target: Target, permuted: Bits): Promise<void> {
     if (this.#largest === 0 && target.isMatrix) this.allZero.push(target);
     const bytes = permuted.byteLength;
     const { buffer, offset } = target.tensor;
+    if (bytes >= leastStaged && (await this.#staging?.write(buffer.gpu, offset, this.#permuted, bytes))) return;
     queueWrite(this.#device.gpu.queue, buffer.gpu, offset, this.#permuted, 0, bytes);
     this.#inFlight += bytes;
   }
