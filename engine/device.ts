@@ -6,12 +6,13 @@ import { ActivationMemory } from "./activations.ts";
 import { BindGroupCache } from "./bind-groups.ts";
 import { Capture, type Recorded } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
-import { DeviceError, LimnError, OutOfMemoryError, ShaderError, ShapeError } from "./errors.ts";
+import { LimnError, OutOfMemoryError, ShaderError, ShapeError } from "./errors.ts";
 import { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
-import { type Allocation, BufferFactory, bufferUsage, type MemoryCounters, Pool, PooledAllocation } from "./pool.ts";
-import { bindingBytes, bindingOf, type Command, copyCommand } from "./recorder.ts";
+import { type Allocation, BufferFactory, type MemoryCounters, Pool, PooledAllocation } from "./pool.ts";
+import { readBack } from "./read-back.ts";
+import { bindingOf, type Command, copyCommand, expectBindable } from "./recorder.ts";
 import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
 import { allocationsIn, ScopeStack } from "./scopes.ts";
 import type { Grid } from "./shape.ts";
@@ -253,7 +254,7 @@ export class Device {
     const refusal = this.#refused.get(kernel.name);
     if (refusal) throw refusal;
     const bound = tensors.map((tensor) => tensor ?? this.#placeholder);
-    for (const tensor of bound) this.#checkBinding(kernel, tensor);
+    for (const tensor of bound) expectBindable(kernel.name, tensor, this.limits);
     if (this.#recording) {
       this.#recording.push({ kernel, variant, tensors: bound, uniforms, grid });
       for (const { allocation } of bound) allocation.touch?.();
@@ -331,31 +332,7 @@ export class Device {
   async readBytes(tensor: Tensor): Promise<ArrayBuffer> {
     this.flush();
     this.check();
-    const bytes = Math.ceil(tensor.bytes / 4) * 4;
-    const source = tensor.buffer.gpu;
-    let staging: GPUBuffer | undefined;
-    try {
-      const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
-      staging = this.allocate({ label: "read-back", size: Math.max(4, bytes), usage });
-      const encoder = this.gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(source, tensor.offset, staging, 0, bytes);
-      this.gpu.queue.submit([encoder.finish()]);
-      await this.#failures.wait(staging.mapAsync(1));
-      this.check();
-      return staging.getMappedRange().slice(0, tensor.bytes);
-    } catch (error) {
-      // A lost device is noticed here first: only mapAsync rejects.
-      const cause = await this.#failures.causeOf(error);
-      if (cause instanceof LimnError) throw cause;
-      const message = cause instanceof Error ? cause.message : String(cause);
-      if (cause instanceof RangeError) throw this.#failures.outOfMemory(`reading back ${tensor.label}: ${message}`, cause);
-      throw new DeviceError("DEVICE_LOST", `reading back ${tensor.label} failed: ${message}`, {
-        hint: "run again; if it happens again, try a smaller size or `limn doctor`",
-        cause,
-      });
-    } finally {
-      staging?.destroy();
-    }
+    return readBack(this, this.#failures, tensor);
   }
 
   /** Gives free memory back to the driver. */
@@ -378,26 +355,5 @@ export class Device {
     await this.#failures.wait(this.gpu.queue.onSubmittedWorkDone()).catch(() => {});
     this.#pool.trim();
     return this.#failures.forget(isMended);
-  }
-
-  #checkBinding(kernel: KernelDefinition, tensor: Tensor): void {
-    if (tensor.allocation.freed) tensor.buffer; // throws, with the tensor's name
-    const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = this.limits;
-    const bytes = bindingBytes(tensor);
-    if (bytes > limit) {
-      throw new LimnError(
-        "BINDING_TOO_LARGE",
-        `${kernel.name}: ${tensor.label} takes ${bytes} bytes, a binding may have ${limit}`,
-        {
-          hint: "make a smaller picture; if it is a weight, use --precision f16, or an adapter that binds more",
-          context: { tensor: tensor.label, bytes, limit },
-        },
-      );
-    }
-    if (tensor.offset % alignment !== 0) {
-      throw new ShapeError(
-        `${kernel.name}: ${tensor.label} begins at byte ${tensor.offset}, which is no multiple of ${alignment}`,
-      );
-    }
   }
 }
