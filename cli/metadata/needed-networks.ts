@@ -110,7 +110,7 @@ function references(
   kinds: readonly string[],
 ): readonly LoraReference[] {
   // Their prompts have no tags.
-  if (settings.compat === "diffusers" || settings.compat === "compvis") return listed;
+  if (["comfy", "diffusers", "compvis"].includes(settings.compat ?? "")) return listed;
   const plain = (name: string) => name.replaceAll(/[:,]/g, "");
   const tagged = removeTags(prompt).tags.filter(({ kind }) => kinds.includes(kind));
   const names = [...new Set(tagged.map((tag) => tag.arguments[0] ?? ""))];
