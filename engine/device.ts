@@ -22,6 +22,8 @@ import { isSoftware, type MatrixConfig, matrixConfigOf, matrixFeature, type Tier
 
 export class Device {
   readonly gpu: GPUDevice;
+  /** What the device was asked for. Held because Dawn's Node binding crashes when this is collected while its device works. */
+  readonly origin: GPU;
   readonly info: GPUAdapterInfo;
   readonly features: ReadonlySet<string>;
   readonly tier: Tier;
@@ -53,8 +55,9 @@ export class Device {
   readonly #placeholder: Tensor;
   readonly #failures: FailureWatch;
 
-  private constructor({ gpu, info, tier, storage }: RequestedDevice, { patience, submitMillis }: DeviceOptions) {
+  private constructor(origin: GPU, { gpu, info, tier, storage }: RequestedDevice, { patience, submitMillis }: DeviceOptions) {
     this.gpu = gpu;
+    this.origin = origin;
     this.info = info;
     this.features = new Set(gpu.features as ReadonlySet<string>);
     this.tier = tier;
@@ -80,7 +83,7 @@ export class Device {
 
   /** Asks `gpu` for an adapter and a device with what limn can use of it. */
   static async create(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
-    return new Device(await requestDevice(gpu, options), options);
+    return new Device(gpu, await requestDevice(gpu, options), options);
   }
 
   get counters(): DeviceCounters {

@@ -1,5 +1,5 @@
 /** @file Opens what a user has: a single file, a shard index, a folder of shards, a diffusers folder; each as one checkpoint. */
-import { ModelFileError } from "../../engine/errors.ts";
+import { FileSystemError } from "../../engine/errors.ts";
 import { type ByteFolder, isFolder, type ModelSource } from "./byte-folder.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { openDiffusers, openDiffusersVae } from "./diffusers.ts";
@@ -44,7 +44,7 @@ async function openOnlyFile(folder: ByteFolder, options: SafetensorsOptions): Pr
   }
   if (model !== undefined && models.length === 1) return openTensors(await folder.open(model), options);
   const found = [...indexes, ...models].slice(0, 3).map((name) => printable(name));
-  throw new ModelFileError("MODEL_UNSUPPORTED", `${folder.name}: this folder is no model: it has no model_index.json`, {
+  throw new FileSystemError("FS_NOT_A_FILE", `${folder.name}: this folder is no model: it has no model_index.json`, {
     hint:
       found.length === 0 ? "pass a .safetensors or .ckpt file, or a diffusers folder" : `pass a file in it: ${found.join(", ")}`,
     context: { file: folder.name, found },

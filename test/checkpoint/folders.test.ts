@@ -108,6 +108,6 @@ test("what the JSON files say", async () => {
 });
 
 test("a folder without a model, and one of a VAE without weights", async () => {
-  await expect(openModelFile(folder({ "notes.txt": "" }))).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED" });
+  await expect(openModelFile(folder({ "notes.txt": "" }))).rejects.toMatchObject({ code: "FS_NOT_A_FILE" });
   await expect(openVaeFile(folder({ "config.json": "{}" }))).rejects.toMatchObject({ code: "MODEL_INCOMPLETE" });
 });

@@ -42,6 +42,10 @@ test("a launch computes, an optional buffer may be left out", async () => {
   for (const tensor of [x, bias, plain, biased]) tensor.free();
 });
 
+test("a device holds on to the GPU object it came from, which the binding needs as long as the device", () => {
+  expect(device.origin).toBe(gpu);
+});
+
 test("f16 storage rounds to the nearest even", async () => {
   const x = device.upload(values(1.5, 2049, 65504), [3], "f16");
   const y = scaled(x, 0.5);
