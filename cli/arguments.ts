@@ -68,7 +68,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) throw new TextWanted(text);
-    throw explain(error);
+    throw explain(error, name);
   }
   return finish(rest);
 }
@@ -92,10 +92,10 @@ function isCommand(word: string): word is CommandName {
 }
 
 /** commander's error in our words and with our codes. */
-function explain(error: CommanderError): UsageError {
+function explain(error: CommanderError, name: CommandName): UsageError {
   const [first = "", suggestion = ""] = error.message.replace(/^error: /, "").split("\n");
   const meant = /Did you mean (?:one of )?(.+)\?/.exec(suggestion)?.[1];
-  const lookUp = "see limn --help";
+  const lookUp = name === "txt2img" ? "see limn --help" : `see limn ${name} --help`;
   const quoted = /'([^']*)'/.exec(first)?.[1] ?? "";
   switch (error.code) {
     case "commander.unknownOption":

@@ -163,7 +163,8 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
     guidance,
     sampler,
     schedule,
-    steps: options.steps ?? defaults.steps,
+    // Levels of one's own say how many steps there are: what counts steps, prompt editing for one, goes by them.
+    steps: options.sigmas ? Math.max(options.sigmas.length - 1, 0) : (options.steps ?? defaults.steps),
     seed: seedOf({ ...options, seed: options.seed ?? randomSeed() }),
     guidanceRescale: checkedRescale(options.guidanceRescale ?? 0),
     clipSkip: checkedClipSkip(options.clipSkip ?? 1, config),

@@ -51,8 +51,12 @@ export async function run(options: GridOptions, context: CommandContext): Promis
     if (options.json) await writeStdout(summaryJson(summary));
     else if (place) await writeStdout(summaryText(summary));
   } catch (error) {
-    if (context.signal.aborted && folder !== undefined)
-      session.progress.note(`the pictures so far are in ${folder}: the same command goes on from there`);
+    if (context.signal.aborted)
+      session.progress.note(
+        folder === undefined
+          ? "nothing is kept; with --cells FOLDER the same command would go on from there"
+          : `the pictures so far are in ${folder}: the same command goes on from there`,
+      );
     throw error;
   } finally {
     await session.close();

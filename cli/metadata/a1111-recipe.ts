@@ -1,6 +1,6 @@
 /** @file What a picture of the A1111 web UI says (v1.10.1, and older ones), and of the programs that write its form. */
 
-import { contentLabels, emphasisLabels } from "./a1111-text.ts";
+import { contentLabels, emphasisLabels, zeroSnrLabel } from "./a1111-text.ts";
 import type { Infotext } from "./infotext.ts";
 import { integerOf, numberOf } from "./json.ts";
 import { emptyRecipe, type FileReference, type PictureRecipe, type Settings } from "./recipe.ts";
@@ -95,6 +95,7 @@ function settingsOf(reader: Reader): Settings {
     sigmaMin: reader.number("Schedule min sigma"),
     sigmaMax: reader.number("Schedule max sigma"),
     rho: reader.number("Schedule rho"),
+    zeroSnr: reader.text("Noise Schedule") === zeroSnrLabel || undefined,
     discardPenultimate: flag(reader.text("Discard penultimate sigma")),
     refinerAt: reader.number("Refiner switch at"),
     strength: hires ? undefined : strength,

@@ -49,6 +49,7 @@ function entries(recipe: PictureRecipe): Entry[] {
     ["Lora hashes", hashes(recipe.loras)],
     ["TI hashes", hashes(recipe.embeddings)],
     ["Emphasis", /[([]/.test(`${recipe.prompt}${recipe.negative}`) ? emphasisLabels[s.emphasis ?? ""] : undefined],
+    ["Noise Schedule", s.zeroSnr ? zeroSnrLabel : undefined],
     ["Discard penultimate sigma", s.discardPenultimate ? "True" : undefined],
     ["Schedule min sigma", s.sigmaMin],
     ["Schedule max sigma", s.sigmaMax],
@@ -113,6 +114,8 @@ function usesSeedDelta({ seedDelta = 0, eta }: Settings, { sampler }: SamplingCh
 const rngLabels: Readonly<Record<string, string>> = { cpu: "CPU", comfy: "CPU", philox: "NV" };
 /** "Original" is its default and not written. ComfyUI's has no name there. */
 export const emphasisLabels: Readonly<Record<string, string>> = { none: "None", ignore: "Ignore", "no-norm": "No norm" };
+/** Of "Noise Schedule", whose other value, "Default", is not written. */
+export const zeroSnrLabel = "Zero Terminal SNR";
 /** "original" is its default and not written. */
 export const contentLabels: Readonly<Record<string, string>> = {
   fill: "fill",

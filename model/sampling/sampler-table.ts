@@ -171,7 +171,7 @@ export const samplers: readonly SamplerEntry[] = [
     ...exponential,
     eta: 1,
     brownian: true,
-    aliases: ["dpmpp_2m_sde_gpu"],
+    aliases: ["dpmpp_2m_sde_gpu", "dpmpp2m_sde"],
   }),
   onSigmas("dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun", dpmpp2mSdeHeun, {
     ...exponential,

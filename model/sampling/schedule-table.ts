@@ -65,12 +65,12 @@ export function normalName(name: string): string {
     .replaceAll(/[\s_-]+/g, "_");
 }
 
-/** The entry of a table whose name, alias or label `name` is. */
+/** The entry of a table whose name, alias or label `name` is; k-diffusion's samplers had "k_" before theirs in earlier programs. */
 export function findByName<Entry extends Pick<ScheduleEntry, "name" | "label" | "aliases">>(
   entries: readonly Entry[],
   name: string,
 ): Entry | undefined {
-  const wanted = normalName(name);
+  const wanted = normalName(name).replace(/^k_/, "");
   return entries.find((entry) => [entry.name, ...entry.aliases, normalName(entry.label)].includes(wanted));
 }
 

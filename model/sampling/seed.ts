@@ -15,8 +15,9 @@ export function parseSeed(value?: string | number | bigint): bigint {
     throw invalid(value, "is beyond 2^53, where a number loses digits", "send it as a string");
   }
   const text = String(value).trim();
-  if (!/^\d{1,20}$/.test(text))
-    throw invalid(value, "is not a whole number", "use 0 to 18446744073709551615, or -1 for a random one");
+  const usual = "use 0 to 18446744073709551615, or -1 for a random one";
+  if (/^-\d+$/.test(text)) throw invalid(value, "is below the smallest seed, 0", usual);
+  if (!/^\d{1,20}$/.test(text)) throw invalid(value, "is not a whole number", usual);
   const seed = BigInt(text);
   if (seed >= LIMIT) throw invalid(value, "is above the largest seed, 18446744073709551615", "use 0 to 18446744073709551615");
   return seed;

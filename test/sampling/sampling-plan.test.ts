@@ -40,6 +40,8 @@ describe("names", () => {
     ["DPM++ 2M", "automatic", "dpmpp_2m", "karras"],
     ["uni_pc", undefined, "unipc", undefined],
     ["UniPC", "karras", "unipc", "karras"],
+    ["dpm++2m_sde", undefined, "dpmpp_2m_sde", "exponential"],
+    ["k_euler_a", undefined, "euler_ancestral", "discrete"],
     ["dpm++2mv2", undefined, "dpmpp_2m_v2", "karras"],
     ["euler_a_cfg_pp", undefined, "euler_ancestral_cfg_pp", "discrete"],
   ])("%s, %s", (sampler, schedule, expectedSampler, expectedSchedule) => {

@@ -51,6 +51,7 @@ describe("the text that A1111 writes", () => {
         sigmaMin: 0.1,
         sigmaMax: 10,
         rho: 5,
+        zeroSnr: true,
         discardPenultimate: true,
         hiresScale: 2,
         hiresSteps: 10,
@@ -67,7 +68,7 @@ describe("the text that A1111 writes", () => {
         "Seed resize from: 512x512, Denoising strength: 0.5, Clip skip: 2, ENSD: 31337, RNG: NV, Tiling: True, " +
         'Hires sampler: DPM++ 2M, Hires prompt: "a fox: large", Hires schedule type: Karras, Hires upscale: 2, Hires steps: 10, ' +
         'Hires upscaler: Latent, Lora hashes: "foo: 6ce0161689b3", TI hashes: "easy: 6ce0161689b3", Emphasis: No norm, ' +
-        "Discard penultimate sigma: True, Schedule min sigma: 0.1, Schedule max sigma: 10, Schedule rho: 5, Eta: 0.5, " +
+        "Noise Schedule: Zero Terminal SNR, Discard penultimate sigma: True, Schedule min sigma: 0.1, Schedule max sigma: 10, Schedule rho: 5, Eta: 0.5, " +
         "Sigma noise: 1.01, Version: limn 0.1.0",
     );
   });

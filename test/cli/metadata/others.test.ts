@@ -248,7 +248,7 @@ describe("the command that makes a picture again", () => {
         "--a (red:1.2) fox\nNegative prompt: -blurry\nSteps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7, Seed: 5, Size: 512x768, " +
         "Model: sd15, Variation seed: 9, Variation seed strength: 0.25, Seed resize from: 512x512, Denoising strength: 0.5, Clip skip: 2, " +
         "ENSD: 31337, Tiling: True, Hires prompt: big, Hires upscale: 2, Hires steps: 10, Hires upscaler: Latent (nearest-exact), " +
-        "Emphasis: No norm, Discard penultimate sigma: True, Schedule min sigma: 0.1, Schedule max sigma: 10, Schedule rho: 5, " +
+        "Emphasis: No norm, Noise Schedule: Zero Terminal SNR, Discard penultimate sigma: True, Schedule min sigma: 0.1, Schedule max sigma: 10, Schedule rho: 5, " +
         "Eta: 0.5, Sigma churn: 1, Sigma tmin: 0.1, Sigma tmax: 9, Sigma noise: 1.01, Version: v1.5.0",
     });
     expect(options).toMatchObject({ prompt: "--a (red:1.2) fox", negative: "-blurry", model: "sd15", seed: 5n, compat: "a1111" });
@@ -262,6 +262,7 @@ describe("the command that makes a picture again", () => {
       tiling: true,
       emphasis: "no-norm",
       oldEdits: true,
+      zeroTerminalSnr: true,
       discardPenultimate: true,
       rng: "philox",
     });
