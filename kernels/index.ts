@@ -22,6 +22,7 @@ export { prelu } from "./prelu.ts";
 export { rescaledGuidance } from "./rescaled-guidance.ts";
 export { scale } from "./scale.ts";
 export type { Activation } from "./snippets.ts";
+export { compileStepKernels } from "./step-kernels.ts";
 export { toPixels } from "./to-pixels.ts";
 export { type TorchActivation, torchActivation, torchActivations } from "./torch-activation.ts";
 export { type UnpackOptions, unpackWeight, weightFormats } from "./unpack-weight.ts";

@@ -3,6 +3,7 @@ import type { Capture, Device, Tensor } from "../engine/index.ts";
 import {
   cast,
   combine,
+  compileStepKernels,
   composedGuidance,
   concat,
   countNonFinite,
@@ -107,7 +108,7 @@ export class UNetDenoiser implements Denoiser {
 
   /** Pipelines compiled, bind groups built. */
   async ready(): Promise<void> {
-    await Promise.all([this.prepared.ready(), this.step.ready()]);
+    await Promise.all([this.prepared.ready(), this.step.ready(), compileStepKernels(this.#device, this.step.result.dtype)]);
   }
 
   /** To be called when `context` has new contents. */

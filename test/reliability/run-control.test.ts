@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Device } from "../../engine/index.ts";
 import type { StableDiffusion } from "../../model/index.ts";
-import { createDevice, loadSmall, picture, rejection, small } from "./picture.ts";
+import { createDevice, interceptedDevice, loadSmall, picture, rejection, small } from "./picture.ts";
 
 let device: Device;
 let model: StableDiffusion;
@@ -18,6 +18,19 @@ afterAll(() => device.close());
 
 test("a picture leaves nothing behind", () => {
   expect(device.memory.liveBytes).toBe(live);
+});
+
+test("nothing is compiled once the U-Net runs: some drivers would hold the process, and its signals, until the step is done", async () => {
+  let compiled = 0;
+  const watched = await interceptedDevice(({ name }) => {
+    if (name === "createComputePipeline") compiled++;
+    return undefined;
+  });
+  const fresh = await loadSmall(watched);
+  const before = compiled;
+  await picture(fresh);
+  expect(compiled - before).toBe(0);
+  watched.close();
 });
 
 describe("AbortSignal", () => {
