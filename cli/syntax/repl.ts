@@ -11,9 +11,17 @@ export function replSyntax(): Syntax {
     .description(
       "Make a picture for each line that is typed or piped in, with the model kept loaded. Lines that begin with a colon are commands: :help.",
     );
+  // What a line holds has no place on the command line; commander lists no argument that has no description.
+  for (const argument of command.registeredArguments) argument.description = "";
+  for (const option of command.options) if (option.long === "--prompts") option.hideHelp();
   return {
     command,
     finish(words) {
+      if (command.args.length > 0) {
+        throw new UsageError("TOO_MANY_ARGUMENTS", "repl: a text is given, none is taken: prompts are typed or piped in", {
+          hint: 'limn repl < prompts.txt, or for one picture: limn "a red fox"',
+        });
+      }
       const line = { command: "repl", words };
       const one = picture(line);
       if ((command.opts() as Values)["prompts"] !== undefined) {

@@ -151,6 +151,7 @@ describe("arguments", () => {
     ["43 batch 10000", ["a", "-b", "10000"], "INVALID_BATCH", /1 to 64/],
     ["44 unknown option", ["a", "--stpes", "3"], "UNKNOWN_OPTION", /did you mean --steps/],
     ["44 unknown option of a command", ["trace", "--zzzzzz"], "UNKNOWN_OPTION", /limn trace --help/],
+    ["a prompt for repl", ["repl", "a fox"], "TOO_MANY_ARGUMENTS", /limn repl < prompts.txt/],
     ["44 unknown value", ["a", "--tier", "f64"], "INVALID_TIER", /matrix, f16, f32, software/],
     ["44 unknown precision", ["a", "--precision", "bf16"], "INVALID_PRECISION", /auto, f32, f16/],
     ["34 1 MB prompt", ["a".repeat(1 << 20)], "PROMPT_TOO_LONG", /shorten/],

@@ -71,6 +71,15 @@ describe("limn grid", () => {
     expect(readPngTexts(readFileSync(join(at, "cells", "0001-steps-1.png"))).get("limn-cell")).toMatch(/^[0-9a-f]{64}$/);
   });
 
+  it("says how to keep the pictures when it is stopped without a folder for them", async () => {
+    const ran = await limn(["grid", "a", "--x", "steps=1,1000", "--seed", "3", "-W", "64", "-H", "64", "-o", "lost.png"], {
+      cwd: folder,
+      when: { text: "2 of 2", act: (kill) => kill("SIGINT") },
+    });
+    expect([ran.code, readdirSync(folder).includes("lost.png")]).toEqual([130, false]);
+    expect(ran.stderr).toContain("nothing is kept; with --cells FOLDER");
+  });
+
   it("checks every cell before it makes the first (fault 44)", async () => {
     const at = join(folder, "checked");
     mkdirSync(at);
