@@ -174,7 +174,8 @@ export class Session {
 
   async close(): Promise<void> {
     this.progress.clear();
-    this.#closeDevice();
+    // An interrupted process ends at once, and its device with it; to destroy the device is to wait for what was submitted.
+    if (!this.#signal.aborted) this.#closeDevice();
     await this.#files?.close();
     await this.#loras.close();
     await this.#hypernetworks.close();
