@@ -1,6 +1,7 @@
 /** @file From argv to a checked record. commander does the parsing and the help, the checks are ours. */
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { UsageError } from "../engine/errors.ts";
+import { optionName } from "./option-names.ts";
 import type { Invocation } from "./options.ts";
 import { img2imgSyntax, inpaintSyntax } from "./syntax/from-picture.ts";
 import { gridSyntax } from "./syntax/grid.ts";
@@ -68,7 +69,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) throw new TextWanted(text);
-    throw explain(error, name);
+    throw explain(error, name, command);
   }
   return finish(rest);
 }
@@ -92,7 +93,7 @@ function isCommand(word: string): word is CommandName {
 }
 
 /** commander's error in our words and with our codes. */
-function explain(error: CommanderError, name: CommandName): UsageError {
+function explain(error: CommanderError, name: CommandName, command: Command): UsageError {
   const [first = "", suggestion = ""] = error.message.replace(/^error: /, "").split("\n");
   const meant = /Did you mean (?:one of )?(.+)\?/.exec(suggestion)?.[1];
   const lookUp = name === "txt2img" ? "see limn --help" : `see limn ${name} --help`;
@@ -100,7 +101,7 @@ function explain(error: CommanderError, name: CommandName): UsageError {
   switch (error.code) {
     case "commander.unknownOption":
       return new UsageError("UNKNOWN_OPTION", `there is no option ${quoted}`, {
-        hint: meant ? `did you mean ${meant}?` : lookUp,
+        hint: elsewhere(quoted, command) ?? (meant ? `did you mean ${meant}?` : lookUp),
         context: { option: quoted },
       });
     case "commander.optionMissingArgument":
@@ -135,4 +136,11 @@ function explain(error: CommanderError, name: CommandName): UsageError {
     default:
       return new UsageError("USAGE", first, { hint: lookUp });
   }
+}
+
+/** The hint for an option that another program has by this name. */
+function elsewhere(option: string, command: Command): string | undefined {
+  const plain = option.replace(/^-+/, "").replace(/=.*/s, "");
+  const ours = optionName(plain);
+  return ours !== plain && command.options.some(({ long }) => long === `--${ours}`) ? `limn calls it --${ours}` : undefined;
 }

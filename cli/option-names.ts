@@ -1,4 +1,4 @@
-/** @file Options by the names that A1111's scripts know them by. */
+/** @file Options by the names that A1111's scripts, stable-diffusion.cpp and diffusers know them by. */
 
 /** "cfg_scale", "CFG Scale" and "cfg-scale" are one. */
 const others: Readonly<Record<string, string>> = {
@@ -26,6 +26,12 @@ const others: Readonly<Record<string, string>> = {
   "prompt-s/r": "prompt",
   "prompt-sr": "prompt",
   styles: "style",
+  "sampling-method": "sampler",
+  "init-img": "init",
+  "embd-dir": "embedding-dir",
+  "lora-model-dir": "lora-dir",
+  "guidance-scale": "guidance",
+  "num-inference-steps": "steps",
 };
 
 /** limn's name of an option, without dashes. */
