@@ -45,6 +45,7 @@ const groups: readonly (readonly [label: string, names: Partial<Record<SettingNa
       zeroSnr: "zero-terminal SNR",
       tiling: "tiling",
       vaeTile: "VAE tiles",
+      vaePrecision: "VAE precision",
     },
   ],
   [

@@ -80,6 +80,8 @@ export const settingKinds = {
   tiling: "flag",
   /** Side of the VAE's tiles. */
   vaeTile: "number",
+  /** f32 or f16, where it was asked for. */
+  vaePrecision: "text",
   /** Where the refiner took over, 0..1. */
   refinerAt: "number",
   strength: "number",

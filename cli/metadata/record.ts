@@ -68,6 +68,7 @@ export function recordPicture({ options, image, index, variant, files, machine }
       ...prompting(options),
       tiling: options.tiling,
       vaeTile: options.vaeTile,
+      vaePrecision: options.vaePrecision === "auto" ? undefined : options.vaePrecision,
       ...(options.hires ? secondPass(options.hires, image) : {}),
       ...("init" in options ? starting(options, image) : {}),
       ...("init" in options && variant === "pix2pix" ? { imageGuidance: options.imageGuidance ?? defaultImageGuidance } : {}),

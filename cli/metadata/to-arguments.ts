@@ -45,6 +45,7 @@ export const settingFlags: Readonly<Record<SettingName, string | undefined>> = {
   oldEdits: "--old-edits",
   tiling: "--tiling",
   vaeTile: "--vae-tile",
+  vaePrecision: "--vae-precision",
   refinerAt: "--refiner-at",
   strength: "--strength",
   stepRule: "--img2img-steps",

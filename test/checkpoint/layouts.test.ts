@@ -130,7 +130,7 @@ test("a folder that holds one file is that file", async () => {
   rmSync(index);
   const source = await openModelSource(at("folder"));
   await expect(openModelFile(source)).rejects.toMatchObject({
-    code: "MODEL_UNSUPPORTED",
+    code: "FS_NOT_A_FILE",
     hint: expect.stringContaining("model-00001-of-00003.safetensors"),
   });
   for (const n of [2, 3]) renameSync(join(at("folder"), `model-0000${n}-of-00003.safetensors`), join(at("folder"), `${n}.bin`));
