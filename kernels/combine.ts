@@ -87,12 +87,11 @@ fn value(k: u32, begin: u32, i: u32) -> f32 {
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = flat_index(id, groups);
   if (i >= uniforms.count) { return; }
-  var sum = uniforms.c0 * value(0u, uniforms.b0, i);
-  if (uniforms.terms > 1u) { sum += uniforms.c1 * value(1u, uniforms.b1, i); }
-  if (uniforms.terms > 2u) { sum += uniforms.c2 * value(2u, uniforms.b2, i); }
-  if (uniforms.terms > 3u) { sum += uniforms.c3 * value(3u, uniforms.b3, i); }
-  if (uniforms.terms > 4u) { sum += uniforms.c4 * value(4u, uniforms.b4, i); }
-  if (uniforms.terms > 5u) { sum += uniforms.c5 * value(5u, uniforms.b5, i); }
+  let coefficients = array<f32, 6>(uniforms.c0, uniforms.c1, uniforms.c2, uniforms.c3, uniforms.c4, uniforms.c5);
+  let begins = array<u32, 6>(uniforms.b0, uniforms.b1, uniforms.b2, uniforms.b3, uniforms.b4, uniforms.b5);
+  var sum = 0.0;
+  // A loop, as a software driver compiles every load in the text for itself.
+  for (var k = 0u; k < uniforms.terms; k++) { sum += coefficients[k] * value(k, begins[k], i); }
   slots[uniforms.y + i] = Element(sum);
 }
 `,
