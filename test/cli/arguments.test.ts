@@ -158,7 +158,7 @@ describe("arguments", () => {
     ["44 unknown value", ["a", "--tier", "f64"], "INVALID_TIER", /matrix, f16, f32, software/],
     ["44 unknown precision", ["a", "--precision", "bf16"], "INVALID_PRECISION", /auto, f32, f16/],
     ["34 1 MB prompt", ["a".repeat(1 << 20)], "PROMPT_TOO_LONG", /shorten/],
-    ["34 64 KiB + 1 in UTF-8", ["é".repeat(32768) + "a"], "PROMPT_TOO_LONG", /shorten/],
+    ["34 64 KiB + 1 in UTF-8", [`${"é".repeat(32768)}a`], "PROMPT_TOO_LONG", /shorten/],
     ["34 long negative prompt", ["a", "-n", "b".repeat(65537)], "PROMPT_TOO_LONG", /shorten/],
     ["missing value", ["a", "--steps"], "MISSING_VALUE", /./],
     ["no prompt", ["--seed", "3"], "MISSING_ARGUMENT", /limn "a red fox"/],

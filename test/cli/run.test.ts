@@ -122,6 +122,7 @@ describe("limn", () => {
   it("leaves nothing on a full disk (fault 60) and ends quietly when the reader is gone (fault 61)", async () => {
     const full = await limn([...quick, "-o", "-"], { shell: ">/dev/full" });
     expect([full.code, errorLines(full.stderr).code]).toEqual([4, "STDOUT_WRITE"]);
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell that puts the status in
     const gone = await limn([...quick, "-o", "-"], { shell: "| true; exit ${PIPESTATUS[0]}" });
     expect([gone.code, gone.stderr.includes("error[")]).toEqual([141, false]);
   });
