@@ -1,5 +1,5 @@
 /** @file `limn grid`: many pictures that differ in one to three options, on one sheet with labels. */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FileSystemError } from "../../engine/errors.ts";
 import type { Raster } from "../../model/image/index.ts";
@@ -31,8 +31,10 @@ interface MadeCell {
 }
 
 /** @throws LimnError of every class; the signal's reason when it is aborted */
-export async function run(options: GridOptions, context: CommandContext): Promise<void> {
-  const { picture, cells: folder } = options;
+export async function run(asked: GridOptions, context: CommandContext): Promise<void> {
+  const folder = asked.cells ?? unfinishedFolder(asked);
+  const options = { ...asked, cells: folder };
+  const { picture } = options;
   const axes = axesOf(options);
   const place = await sheetPlace(options);
   if (folder !== undefined) await makeFolder(folder);
@@ -47,6 +49,7 @@ export async function run(options: GridOptions, context: CommandContext): Promis
     for (const cell of cells) await session.expect(cell.options);
     const made = await makeCells(session, cells, { options, axes, keys, kept });
     const images = [await keepSheet(options, axes, made, place, seed)];
+    if (folder !== undefined && asked.cells === undefined) await rm(folder, { recursive: true, force: true });
     const summary = session.summary(images);
     if (options.json) await writeStdout(summaryJson(summary));
     else if (place) await writeStdout(summaryText(summary));
@@ -60,7 +63,18 @@ export async function run(options: GridOptions, context: CommandContext): Promis
     throw error;
   } finally {
     await session.close();
+    // Stopped before its first picture: nothing is left behind.
+    if (folder !== undefined && asked.cells === undefined) await rmdir(folder).catch(() => undefined);
   }
+}
+
+/** Where the pictures wait for the sheet, so that the same command can go on after an interruption; undefined where it goes to stdout. */
+function unfinishedFolder({ picture, output }: GridOptions): string | undefined {
+  return output === "-" ? undefined : `${output ?? sheetName(picture.prompt)}.cells`;
+}
+
+function sheetName(prompt: string): string {
+  return `${slug(prompt)}-grid.png`;
 }
 
 interface Run {
@@ -108,7 +122,7 @@ async function sheetPlace({ picture, output }: GridOptions): Promise<Output | un
     refuseTerminal();
     return undefined;
   }
-  const named = output ?? `${slug(picture.prompt)}-grid.png`;
+  const named = output ?? sheetName(picture.prompt);
   return prepareOutput(named, { overwrite: picture.overwrite, numbered: output === undefined });
 }
 

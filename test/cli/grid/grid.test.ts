@@ -71,13 +71,17 @@ describe("limn grid", () => {
     expect(readPngTexts(readFileSync(join(at, "cells", "0001-steps-1.png"))).get("limn-cell")).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it("says how to keep the pictures when it is stopped without a folder for them", async () => {
-    const ran = await limn(["grid", "a", "--x", "steps=1,1000", "--seed", "3", "-W", "64", "-H", "64", "-o", "lost.png"], {
-      cwd: folder,
-      when: { text: "2 of 2", act: (kill) => kill("SIGINT") },
-    });
-    expect([ran.code, readdirSync(folder).includes("lost.png")]).toEqual([130, false]);
-    expect(ran.stderr).toContain("nothing is kept; with --cells FOLDER");
+  it("goes on without a folder of the user's too, and leaves none when it is done", async () => {
+    const at = join(folder, "unnamed");
+    mkdirSync(at);
+    const grid = (steps: string, options = {}) =>
+      limn(["grid", "a", "--x", `steps=${steps}`, "--seed", "3", "-W", "64", "-H", "64", "-o", "g.png"], { cwd: at, ...options });
+    const stopped = await grid("1,1000", { when: { text: "2 of 2", act: (kill: (signal: "SIGINT") => void) => kill("SIGINT") } });
+    expect([stopped.code, readdirSync(at)]).toEqual([130, ["g.png.cells"]]);
+    expect(stopped.stderr).toContain("the pictures so far are in g.png.cells: the same command goes on from there");
+    const done = await grid("1,2");
+    expect([done.code, readdirSync(at)]).toEqual([0, ["g.png"]]);
+    expect(done.stderr).toContain("1 of 2 pictures were in g.png.cells already");
   });
 
   it("checks every cell before it makes the first (fault 44)", async () => {
