@@ -1,5 +1,5 @@
 /** @file Options of how a picture is sampled: prompt rules, noise levels, seeds. Those that most people leave alone. */
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { type Compatibility, compatibilities, type NoiseSource } from "../../model/sampling/compatibility.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
@@ -60,7 +60,12 @@ export function addSamplerOptions(command: Command): void {
 
 export function addNoiseOptions(command: Command): void {
   command
-    .addOption(choice("--rng <source>", "whose random numbers (default: cpu, PyTorch's)", noiseSources))
+    .addOption(
+      new Option(
+        "--rng <source>",
+        "whose random numbers (default: cpu, PyTorch's): cpu, philox (A1111's NV and GPU, sd.cpp's cuda), comfy",
+      ).argParser(parseRng),
+    )
     .addOption(choice("--compat <program>", "whose rules for seeds, steps and prompts", programs))
     .addOption(
       number(
@@ -139,6 +144,14 @@ function sizesOf(
 ) {
   const given = Object.entries(sizes).filter(([, value]) => value !== undefined);
   return given.length === 0 ? undefined : (Object.fromEntries(given) as PictureSettings["sizes"]);
+}
+
+/** A source's name, or what A1111 and sd.cpp call it. */
+function parseRng(text: string): NoiseSource {
+  const name = text.toLowerCase();
+  const source = ["nv", "gpu", "cuda"].includes(name) ? "philox" : noiseSources.find((one) => one === name);
+  if (source) return source;
+  throw new InvalidArgumentError(`use ${noiseSources.join(", ")}`);
 }
 
 /** "14.6, 2.7, 0" -> numbers; that they fall is checked where they are used. */

@@ -30,6 +30,8 @@ describe("options of sampling, prompts and noise", () => {
     [["--zero-snr", "--guidance-rescale", "0.7"], { zeroTerminalSnr: true, guidanceRescale: 0.7 }],
     [["--no-zero-snr"], { zeroTerminalSnr: false }],
     [["--rng", "philox", "--compat", "comfy", "--ensd", "31337"], { rng: "philox", compat: "comfy", seedDelta: 31337 }],
+    [["--rng", "NV"], { rng: "philox" }],
+    [["--rng", "CPU"], { rng: "cpu" }],
     [["--variation-seed", "7", "--variation-strength", "0.2"], { variation: { seed: 7n, strength: 0.2 } }],
     [["--vae-tiling"], { vaeTile: 512 }],
     [["--vae-precision", "f32"], { vaePrecision: "f32" }],
