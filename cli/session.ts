@@ -2,29 +2,28 @@
  * @file What the commands that make pictures share: device and model are opened once, when the first picture needs them, and
  * again only where another model is asked for or the device was lost.
  */
-import { totalmem } from "node:os";
-import { DeviceError, OutOfMemoryError } from "../engine/errors.ts";
+import { DeviceError } from "../engine/errors.ts";
 import { bundledEmbeddings } from "../model/addons/bundled-embeddings.ts";
 import type { NamedEmbeddings } from "../model/addons/embedding-library.ts";
 import type { Variant } from "../model/checkpoint/config.ts";
 import { settingsOf } from "../model/generation.ts";
-import { expectNoInit, type HiresOptions, hiresTarget } from "../model/hires/index.ts";
-import { type GeneratedImage, type InitOptions, StableDiffusion } from "../model/index.ts";
+import { expectNoInit, type HiresOptions } from "../model/hires/index.ts";
+import type { GeneratedImage, InitOptions, StableDiffusion } from "../model/index.ts";
 import { namesSomethingKnown } from "../model/known-words.ts";
 import type { BatchPlace } from "../model/picture-noise.ts";
-import { planModel } from "../model/plan.ts";
 import { RunLog } from "../model/run-log.ts";
 import { type OpenDevice, openDevice } from "./device.ts";
 import { EmbeddingShelf, embeddingReferences } from "./embeddings.ts";
+import { expectToFit } from "./expect-to-fit.ts";
 import { UpscalerLibrary } from "./hires.ts";
 import { HypernetworkLibrary } from "./hypernetworks.ts";
 import { type NoiseFile, noiseFor } from "./latent-file.ts";
+import { loadModel, loadRefiner } from "./load-model.ts";
 import { LoraLibrary } from "./loras.ts";
 import { type UsedFiles, usedFiles } from "./metadata/record.ts";
 import { type ModelChoice, type ModelFiles, openModelFiles, sameModel } from "./model-files.ts";
 import type { CommandContext, GpuOptions, Txt2imgOptions } from "./options.ts";
 import { pictureSettings } from "./picture-settings.ts";
-import { precisionCache } from "./precision-cache.ts";
 import { Preview } from "./preview/preview.ts";
 import type { PreviewOptions } from "./preview/preview-options.ts";
 import { Progress, type ProgressOptions } from "./progress.ts";
@@ -50,9 +49,6 @@ export interface SessionPicture {
   readonly variant: Variant;
   readonly machine: { readonly adapter: string; readonly tier: string; readonly precision: string };
 }
-
-/** Pictures of fewer pixels are not planned first: what runs out of memory at that size says so soon enough. */
-const plannedPixels = 512 * 512;
 
 export class Session {
   readonly progress: Progress;
@@ -211,41 +207,26 @@ export class Session {
     this.#counted = { dispatchesPerStep, plannedBytes };
   }
 
-  /** The model of the open files. */
+  /** The model of the open files, and its refiner. */
   async #load({ options, init }: PictureRequest, opened: OpenDevice, signal: AbortSignal): Promise<StableDiffusion> {
-    await this.#expectToFit(options, opened);
     if (this.#diffusion) return this.#diffusion;
-    const { model, vae, refiner, choice } = this.#files!;
-    const { prediction, maxHeader, strict, allowNonfinite, lowMemory, vaePrecision } = choice;
+    const files = this.#files!;
+    await expectToFit(options, files, opened);
     this.progress.stage("load");
     const start = performance.now();
-    const diffusion = await StableDiffusion.load(model, {
-      device: opened.device,
-      signal,
-      onProgress: (progress) => this.progress.read(progress),
-      vae,
-      maxHeader,
-      strict,
-      allowNonfinite,
-      lowMemory,
-      vaePrecision: vaePrecision === "auto" ? undefined : vaePrecision,
-      precisions: this.#machine.precision === "auto" ? precisionCache : undefined,
-      prediction: prediction === "auto" ? undefined : prediction,
-      picture: { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) },
-    });
+    const { precision } = this.#machine;
+    const { progress } = this;
+    const picture = { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) };
+    const diffusion = await loadModel(files, picture, { device: opened.device, precision, progress, signal });
     this.#diffusion = diffusion;
-    if (refiner) {
+    if (files.refiner) {
       const { width, height } = settingsOf(diffusion.config, { ...pictureSettings(options), init });
-      const picture = { ...pictureSettings(options), prompt: options.prompt, width, height };
-      this.#refiner = await StableDiffusion.load(refiner, {
+      const same = { ...pictureSettings(options), prompt: options.prompt, width, height };
+      this.#refiner = await loadRefiner(files.refiner, files.choice, same, {
         device: opened.device,
+        precision,
+        progress,
         signal,
-        onProgress: (progress) => this.progress.read(progress),
-        maxHeader,
-        strict,
-        allowNonfinite,
-        lowMemory,
-        picture,
       });
     }
     this.#seconds.load += (performance.now() - start) / 1000;
@@ -255,34 +236,6 @@ export class Session {
       if (unused.length > 0) this.#noteOnce(`${unused.length} tensors of the checkpoint are not used (--strict refuses them)`);
     }
     return diffusion;
-  }
-
-  /** Refuses a picture that can't fit before anything is loaded for it. @throws OutOfMemoryError PICTURE_TOO_LARGE */
-  async #expectToFit(
-    { width: firstWidth = 0, height: firstHeight = 0, guidance, vaeTile, hires }: Txt2imgOptions,
-    { device, software }: OpenDevice,
-  ): Promise<void> {
-    const first = { width: firstWidth, height: firstHeight };
-    const { width, height } =
-      hires && firstWidth > 0 && firstHeight > 0 ? hiresTarget(first, { ...hires, ...hires.size }).size : first;
-    if (width * height <= plannedPixels || this.#diffusion) return;
-    const { model, vae, choice } = this.#files!;
-    // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
-    const memory = software ? totalmem() : undefined;
-    const like = {
-      tier: device.tier,
-      precision: device.storage,
-      vae,
-      maxHeader: choice.maxHeader,
-      lowMemory: choice.lowMemory,
-      memory,
-    };
-    const { problem } = await planModel(model, device, { ...like, size: { width, height, guidance, vaeTile } });
-    if (!problem) return;
-    throw new OutOfMemoryError("PICTURE_TOO_LARGE", `${width}x${height} does not fit here: ${problem.message}`, {
-      hint: problem.hint ?? "make a smaller picture; `limn plan` tells what a size takes",
-      context: { width, height },
-    });
   }
 
   async #generate(

@@ -135,7 +135,7 @@ describe("which terminal it is", () => {
     [{ TERM_PROGRAM: "iTerm.app" }, "iterm2"],
     [{ TERM_PROGRAM: "WezTerm" }, "iterm2"],
     [{ LC_TERMINAL: "iTerm2" }, "iterm2"],
-    [{ TERM_PROGRAM: "iTerm.app", TMUX: "/tmp/tmux" }, "blocks"],
+    [{ TERM_PROGRAM: "iTerm.app", TMUX: "socket,1,0" }, "blocks"],
     [{ KITTY_WINDOW_ID: "1", TERM: "screen-256color" }, "blocks"],
   ])("%o: %s", (environment, kind) => expect(terminalKind(environment)).toBe(kind));
 
