@@ -157,7 +157,6 @@ function jobOf(
     warnings.push(...unknownEmbeddings.map((name) => `no textual inversion is called ${printable(name)}: it is passed over`));
   expectInit(config, options.init);
   const prepared = options.init && prepareInit(options.init, planned.settings);
-  const unknown = { start: undefined, conditioning: undefined };
   return {
     ...planned,
     options,
@@ -166,7 +165,8 @@ function jobOf(
     refiner: undefined,
     steps,
     prepared,
-    ...unknown,
+    start: undefined,
+    conditioning: undefined,
     memoryRecovered: false,
   };
 }
@@ -181,8 +181,8 @@ function partsToGuide(
   const parts = prompt.parts.length;
   const weight = prompt.parts[0]?.weight ?? 1;
   if (parts > 1 && (variant === "pix2pix" || unet.guidanceDim !== undefined || guidanceRescale > 0)) {
-    const with_ = guidanceRescale > 0 ? "guidance rescale" : "this model";
-    throw new UsageError("TOO_MANY_PARTS", `the prompt joins ${parts} parts by AND, but ${with_} takes one`, {
+    const single = guidanceRescale > 0 ? "guidance rescale" : "this model";
+    throw new UsageError("TOO_MANY_PARTS", `the prompt joins ${parts} parts by AND, but ${single} takes one`, {
       hint: "join them with a comma",
       context: { parts },
     });
