@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /** @file The `limn` command: arguments in, one command run, errors and exit code out. */
-import { parseArguments, TextWanted, UsageWanted } from "./arguments.ts";
-import { asUsageError, formatError } from "./error-text.ts";
-import { exitCodeOf, exitCodes } from "./exit-codes.ts";
-import { watchSignals } from "./interrupt.ts";
-import type { CommandContext, Invocation } from "./options.ts";
-import { BrokenPipe, finishStdout, guardStdout, writeStdout } from "./stdout.ts";
+import { parseArguments, TextWanted, UsageWanted } from "./syntax/arguments.ts";
+import type { CommandContext, Invocation } from "./syntax/options.ts";
+import { asUsageError, formatError } from "./terminal/error-text.ts";
+import { exitCodeOf, exitCodes } from "./terminal/exit-codes.ts";
+import { watchSignals } from "./terminal/interrupt.ts";
+import { BrokenPipe, finishStdout, guardStdout, writeStdout } from "./terminal/stdout.ts";
 import { packageVersion } from "./version.ts";
 
 const argv = process.argv.slice(2);

@@ -7,7 +7,7 @@ import type { Target } from "./checkpoint/load-plan.ts";
 import type { LoadOptions as StreamOptions } from "./checkpoint/loader.ts";
 import { openModelFile, openVaeFile } from "./checkpoint/open.ts";
 import type { Weights } from "./checkpoint/weights.ts";
-import type { GenerateOptions } from "./generation.ts";
+import type { GenerateOptions } from "./picture/generation.ts";
 import type { PrecisionMemory } from "./precision-memory.ts";
 import { Residency } from "./residency.ts";
 import { type Modules, type StageName, stageNames } from "./stages.ts";

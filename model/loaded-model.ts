@@ -7,9 +7,9 @@ import { doraRuleOf, idleTags, requestedLoras } from "./addons/lora-requests.ts"
 import { LoraSet, type LoraUse } from "./addons/lora-set.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
-import type { Settings } from "./generation.ts";
-import { type Job, type PlannedPicture, planPicture } from "./job.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
+import type { Settings } from "./picture/generation.ts";
+import { type Job, type PlannedPicture, planPicture } from "./picture/job.ts";
 import { fingerprint, type PrecisionMemory } from "./precision-memory.ts";
 import { NoiseSchedule } from "./sampling/index.ts";
 import { type Modules, type StageStorage, Stages, stageNames, stageWords } from "./stages.ts";

@@ -6,18 +6,18 @@ import { type Device, UsageError } from "../engine/index.ts";
 import type { ClipTokenizer } from "../tokenizer/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
-import { condition } from "./condition.ts";
-import { decode } from "./decode.ts";
-import { denoise } from "./denoise.ts";
-import type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./generation.ts";
 import { rgbOf } from "./image/index.ts";
-import type { Prepared } from "./inpaint.ts";
-import { type Job, newJob } from "./job.ts";
+import { opaque, toNCHW } from "./image/planes.ts";
 import type { LoadOptions, OpenModel } from "./load.ts";
 import { LoadedModel } from "./loaded-model.ts";
-import { opaque, toNCHW } from "./planes.ts";
+import { condition } from "./picture/condition.ts";
+import { decode } from "./picture/decode.ts";
+import { denoise } from "./picture/denoise.ts";
+import type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./picture/generation.ts";
+import type { Prepared } from "./picture/inpaint.ts";
+import { type Job, newJob } from "./picture/job.ts";
+import { secondPass } from "./picture/second-pass.ts";
 import type { NoiseSchedule } from "./sampling/index.ts";
-import { secondPass } from "./second-pass.ts";
 import { embeddingsIn } from "./text/prompt-rules.ts";
 
 export class StableDiffusion {

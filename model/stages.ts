@@ -1,7 +1,7 @@
 /** @file The recorded work of one picture size: text encoder, U-Net and decoder, each captured once and replayed for every picture. */
 import { type Device, NonFiniteError, Slots, type Tensor } from "../engine/index.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
-import { UNetDenoiser } from "./denoiser.ts";
+import { UNetDenoiser } from "./denoiser/denoiser.ts";
 import type { Size } from "./image/index.ts";
 import { goingRound } from "./layers.ts";
 import type { Residency, WithWeights } from "./residency.ts";

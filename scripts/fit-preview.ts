@@ -5,8 +5,8 @@
  *   npx tsx scripts/fit-preview.ts [CHECKPOINT.safetensors [PICTURES]]
  */
 import { fileURLToPath } from "node:url";
-import { openDevice } from "../cli/device.ts";
-import { openFile } from "../cli/file-source.ts";
+import { openFile } from "../cli/files/file-source.ts";
+import { openDevice } from "../cli/gpu/device.ts";
 import { type GeneratedImage, StableDiffusion } from "../model/index.ts";
 
 const embedded = fileURLToPath(new URL("../checkpoints/limn-emoji.safetensors", import.meta.url));

@@ -3,7 +3,7 @@
  * {code, message, hint}. A process of its own, so that a driver that crashes or prints can't hurt its parent.
  */
 import { writeFileSync } from "node:fs";
-import { describe, openGpu } from "../dist/cli/node-gpu.js";
+import { describe, openGpu } from "../dist/cli/gpu/node-gpu.js";
 
 let answer;
 try {

@@ -144,7 +144,7 @@ async function findAdapter() {
   const known = join(cache, "adapter");
   const now = JSON.stringify(driverFiles());
   if (!dryRun && existsSync(known) && readFileSync(known, "utf8") === now) return;
-  const { thisSystem } = await import("../dist/cli/node-gpu.js");
+  const { thisSystem } = await import("../dist/cli/gpu/node-gpu.js");
   const system = thisSystem();
   let found = probe();
   if (found.code === "NO_ADAPTER" || dryRun) {

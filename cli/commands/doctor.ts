@@ -1,11 +1,11 @@
 /** @file `limn doctor`: what was found on this machine, and the proof that it computes. */
 import { readFileSync } from "node:fs";
 import { type Device, matrixFeature } from "../../engine/index.ts";
-import { openDevice } from "../device.ts";
-import { type ListedAdapter, listAdapters, thisSystem } from "../node-gpu.ts";
-import type { DoctorOptions } from "../options.ts";
-import { type Proved, prove } from "../proof.ts";
-import { writeStdout } from "../stdout.ts";
+import { openDevice } from "../gpu/device.ts";
+import { type ListedAdapter, listAdapters, thisSystem } from "../gpu/node-gpu.ts";
+import { type Proved, prove } from "../gpu/proof.ts";
+import type { DoctorOptions } from "../syntax/options.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 const shownLimits = [
   "maxBufferSize",

@@ -4,24 +4,24 @@ import { join } from "node:path";
 import { FileSystemError } from "../../engine/errors.ts";
 import type { Raster } from "../../model/image/index.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
-import { checkPicture } from "../check-picture.ts";
+import { type Output, prepareOutput } from "../files/output.ts";
+import { explainWriteFailure } from "../files/write-failure.ts";
 import { type Axis, parseAxis } from "../grid/axis.ts";
 import { type Axes, type Cell, CellKeys, cellKeyword, cellsOf, keptCells } from "../grid/cells.ts";
 import { drawSheet, layOut, shrunkSize, shrunkTo } from "../grid/sheet.ts";
 import { gridTexts } from "../grid/texts.ts";
-import { InitReader } from "../init.ts";
-import { readNoise } from "../latent-file.ts";
-import type { CommandContext, GridOptions } from "../options.ts";
-import { type Output, prepareOutput } from "../output.ts";
-import { pictureFile } from "../picture-file.ts";
-import { slug } from "../picture-name.ts";
-import { refuseTerminal } from "../places.ts";
+import { checkPicture } from "../pictures/check-picture.ts";
+import { InitReader } from "../pictures/init.ts";
+import { readNoise } from "../pictures/latent-file.ts";
+import { pictureFile } from "../pictures/picture-file.ts";
+import { slug } from "../pictures/picture-name.ts";
+import { refuseTerminal } from "../pictures/places.ts";
+import { Session } from "../pictures/session.ts";
+import { withStyles } from "../pictures/styles.ts";
+import { type MadePicture, summaryJson, summaryText } from "../pictures/summary.ts";
 import { decodePng, encodePng, readPngTexts } from "../png/png.ts";
-import { Session } from "../session.ts";
-import { writeStdout } from "../stdout.ts";
-import { withStyles } from "../styles.ts";
-import { type MadePicture, summaryJson, summaryText } from "../summary.ts";
-import { explainWriteFailure } from "../write-failure.ts";
+import type { CommandContext, GridOptions } from "../syntax/options.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** A cell's picture, and the texts of its file. */
 interface MadeCell {

@@ -1,14 +1,14 @@
 /** @file `limn info`: what made a picture, and how, as the metadata in its file says. */
 import { ImageError } from "../../engine/errors.ts";
 import { printable } from "../../model/checkpoint/printable.ts";
-import { jsonValue } from "../error-text.ts";
 import { describeRecipe, neededFiles } from "../metadata/describe.ts";
 import { type PictureTexts, readPictureTexts } from "../metadata/picture-texts.ts";
 import type { PictureRecipe } from "../metadata/recipe.ts";
 import { recipeOf } from "../metadata/recognise.ts";
 import { asCommandLine, fileArguments, toArguments } from "../metadata/to-arguments.ts";
-import type { InfoOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
+import type { InfoOptions } from "../syntax/options.ts";
+import { jsonValue } from "../terminal/error-text.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** @throws ImageError NO_METADATA, and those of `readPictureTexts` */
 export async function run({ picture, raw, json }: InfoOptions): Promise<void> {

@@ -4,9 +4,9 @@ import { type ModelConfig, readConfig } from "../../model/checkpoint/config.ts";
 import { openModelFile } from "../../model/checkpoint/open.ts";
 import { printable } from "../../model/checkpoint/printable.ts";
 import type { SafetensorsFile } from "../../model/checkpoint/safetensors.ts";
-import { openModelSource } from "../model-source.ts";
-import type { InspectOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
+import { openModelSource } from "../models/model-source.ts";
+import type { InspectOptions } from "../syntax/options.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** @throws FileSystemError those of `openModelSource`; ModelFileError those of `openModelFile`, and of `readConfig` but MODEL_UNSUPPORTED */
 export async function run({ file: path, maxHeader, json, verbose }: InspectOptions): Promise<void> {

@@ -1,8 +1,8 @@
 /** @file `limn kernel [NAME]`: lists the kernels with their rungs, or prints the whole WGSL module of one. */
 import { type KernelDefinition, UsageError } from "../../engine/index.ts";
 import { allKernels } from "../../kernels/index.ts";
-import type { KernelOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
+import type { KernelOptions } from "../syntax/options.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** @throws UsageError UNKNOWN_KERNEL */
 export async function run({ name, json }: KernelOptions): Promise<void> {

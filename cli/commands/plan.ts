@@ -2,13 +2,13 @@
 import { totalmem } from "node:os";
 import type { Precision, Tier } from "../../engine/index.ts";
 import { byteSizes } from "../../model/checkpoint/printable.ts";
-import { type MemoryPlan, planModel } from "../../model/plan.ts";
+import { type MemoryPlan, planModel } from "../../model/plan/plan.ts";
 import { stageWords } from "../../model/stages.ts";
-import { openDevice } from "../device.ts";
-import { embeddedModel } from "../embedded-model.ts";
-import { openModelSource } from "../model-source.ts";
-import type { PlanOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
+import { openDevice } from "../gpu/device.ts";
+import { embeddedModel } from "../models/embedded-model.ts";
+import { openModelSource } from "../models/model-source.ts";
+import type { PlanOptions } from "../syntax/options.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** @throws FileSystemError those of `openModelSource`; ModelFileError those of `openModel`; AdapterError those of `openDevice`; UsageError */
 export async function run(options: PlanOptions): Promise<void> {

@@ -10,10 +10,10 @@ import {
   planPrompt,
   promptRow,
 } from "../../tokenizer/prompt/index.ts";
-import { EmbeddingShelf } from "../embeddings.ts";
-import { oneLine } from "../error-text.ts";
-import type { PromptOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
+import { EmbeddingShelf } from "../addons/embeddings.ts";
+import type { PromptOptions } from "../syntax/options.ts";
+import { oneLine } from "../terminal/error-text.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 import { readStrings } from "./tokenize.ts";
 
 /** @throws UsageError INVALID_FILE, PROMPT_TOO_LONG, INVALID_PROMPT_TAG, INVALID_PROMPT_WEIGHT; FileSystemError those of `openFile` */

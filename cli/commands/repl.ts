@@ -3,16 +3,16 @@ import { createInterface } from "node:readline";
 import { UsageError } from "../../engine/errors.ts";
 import { nearestName } from "../../model/sampling/index.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
-import { checkPicture } from "../check-picture.ts";
-import { asUsageError, formatError, oneLine } from "../error-text.ts";
-import { exitCodeOf, exitCodes } from "../exit-codes.ts";
-import { makePictures } from "../make-pictures.ts";
-import type { CommandContext, ReplOptions } from "../options.ts";
-import { lineWords } from "../prompt-list.ts";
+import { checkPicture } from "../pictures/check-picture.ts";
+import { makePictures } from "../pictures/make-pictures.ts";
+import { lineWords } from "../pictures/prompt-list.ts";
+import { Session } from "../pictures/session.ts";
+import { type MadePicture, pictureRecord } from "../pictures/summary.ts";
 import { ReplSettings } from "../repl/settings.ts";
-import { Session } from "../session.ts";
-import { BrokenPipe, writeStdout } from "../stdout.ts";
-import { type MadePicture, pictureRecord } from "../summary.ts";
+import type { CommandContext, ReplOptions } from "../syntax/options.ts";
+import { asUsageError, formatError, oneLine } from "../terminal/error-text.ts";
+import { exitCodeOf, exitCodes } from "../terminal/exit-codes.ts";
+import { BrokenPipe, writeStdout } from "../terminal/stdout.ts";
 
 const help = `a line               a picture of it; or options as on the command line: --prompt "a fox" --steps 8
 :set NAME VALUE      change an option from now on: :set steps 30, :set sampler euler_a, :set negative blurry

@@ -1,8 +1,8 @@
 /** @file `limn styles`: the styles that --style takes. */
-import { oneLine } from "../error-text.ts";
-import type { StylesOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
-import { readStyles } from "../styles.ts";
+import { readStyles } from "../pictures/styles.ts";
+import type { StylesOptions } from "../syntax/options.ts";
+import { oneLine } from "../terminal/error-text.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** @throws UsageError STYLES_FILE; FileSystemError those of `openFile` */
 export async function run({ stylesFile, json }: StylesOptions): Promise<void> {

@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { UsageError } from "../../engine/errors.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
-import { openFile } from "../file-source.ts";
-import type { TokenizeOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
+import { openFile } from "../files/file-source.ts";
+import type { TokenizeOptions } from "../syntax/options.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** @throws UsageError INVALID_FILE, PROMPT_TOO_LONG; FileSystemError those of `openFile` */
 export async function run({ text, file, json }: TokenizeOptions): Promise<void> {

@@ -8,13 +8,13 @@ import { recordedFile } from "../../model/trace/recorded-file.ts";
 import { type TracedTensor, type TraceReport, trace } from "../../model/trace/trace.ts";
 import type { RecordedTensors } from "../../model/trace/trace-case.ts";
 import { needsModel } from "../../model/trace/trace-model.ts";
-import { openDevice } from "../device.ts";
-import { embeddedModel } from "../embedded-model.ts";
-import { exitCodes } from "../exit-codes.ts";
-import { openFile } from "../file-source.ts";
-import { openModelSource } from "../model-source.ts";
-import type { CommandContext, TraceOptions } from "../options.ts";
-import { writeStdout } from "../stdout.ts";
+import { openFile } from "../files/file-source.ts";
+import { openDevice } from "../gpu/device.ts";
+import { embeddedModel } from "../models/embedded-model.ts";
+import { openModelSource } from "../models/model-source.ts";
+import type { CommandContext, TraceOptions } from "../syntax/options.ts";
+import { exitCodes } from "../terminal/exit-codes.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** Exit code 1 where a tensor diverges. @throws LimnError of every class; the signal's reason when it is aborted */
 export async function run(options: TraceOptions, { signal }: CommandContext): Promise<void> {

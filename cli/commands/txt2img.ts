@@ -1,11 +1,11 @@
 /** @file `limn "PROMPT"`, and img2img and inpaint: one picture, a batch, or a list of them. */
 import { resolveSampling } from "../../model/sampling/index.ts";
-import { makePictures } from "../make-pictures.ts";
-import type { CommandContext, Txt2imgOptions } from "../options.ts";
-import { readPromptList } from "../prompt-list.ts";
-import { Session } from "../session.ts";
-import { writeStdout } from "../stdout.ts";
-import { type Summary, summaryJson, summaryText } from "../summary.ts";
+import { makePictures } from "../pictures/make-pictures.ts";
+import { readPromptList } from "../pictures/prompt-list.ts";
+import { Session } from "../pictures/session.ts";
+import { type Summary, summaryJson, summaryText } from "../pictures/summary.ts";
+import type { CommandContext, Txt2imgOptions } from "../syntax/options.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 /** @throws LimnError of every class; the signal's reason when it is aborted */
 export async function run(options: Txt2imgOptions, context: CommandContext): Promise<void> {

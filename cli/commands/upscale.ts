@@ -5,16 +5,16 @@ import { isatty } from "node:tty";
 import { ImageError, UsageError } from "../../engine/errors.ts";
 import type { Raster, Size } from "../../model/image/index.ts";
 import { enlarge, pixelUpscalers, plainUpscaler } from "../../model/upscale/index.ts";
-import { openDevice } from "../device.ts";
-import { openFile } from "../file-source.ts";
-import { UpscalerLibrary, upscalerLabel } from "../hires.ts";
+import { openFile } from "../files/file-source.ts";
+import { prepareOutput } from "../files/output.ts";
+import { openDevice } from "../gpu/device.ts";
 import { kindOf } from "../image/kind.ts";
 import { readImage } from "../image/read-image.ts";
-import type { CommandContext, UpscaleOptions } from "../options.ts";
-import { prepareOutput } from "../output.ts";
+import { UpscalerLibrary, upscalerLabel } from "../pictures/hires.ts";
 import { encodePng, maxPngPixels, maxPngSide, readPngTexts } from "../png/png.ts";
-import { Progress } from "../progress.ts";
-import { writeStdout } from "../stdout.ts";
+import type { CommandContext, UpscaleOptions } from "../syntax/options.ts";
+import { Progress } from "../terminal/progress.ts";
+import { writeStdout } from "../terminal/stdout.ts";
 
 const defaultScale = 2;
 

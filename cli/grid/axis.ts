@@ -2,8 +2,8 @@
 import { basename } from "node:path";
 import { UsageError } from "../../engine/errors.ts";
 import { nearestName } from "../../model/sampling/index.ts";
-import { optionName } from "../option-names.ts";
-import { belongsToTheRun } from "../vary.ts";
+import { optionName } from "../syntax/option-names.ts";
+import { belongsToTheRun } from "../syntax/vary.ts";
 import { axisValues, type ValueKind } from "./values.ts";
 
 /** What the command line is so far, for a cell that is being put together. */

@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { embeddedModel } from "../embedded-model.ts";
-import { jsonValue } from "../error-text.ts";
 import { type UsedFiles, usedFiles } from "../metadata/record.ts";
-import type { GridOptions, PictureOptions } from "../options.ts";
+import { embeddedModel } from "../models/embedded-model.ts";
 import { readPngTexts } from "../png/png.ts";
-import { vary } from "../vary.ts";
+import type { GridOptions, PictureOptions } from "../syntax/options.ts";
+import { vary } from "../syntax/vary.ts";
+import { jsonValue } from "../terminal/error-text.ts";
 import { packageVersion } from "../version.ts";
 import type { Axis, CellWords } from "./axis.ts";
 

@@ -1,5 +1,5 @@
 /** @file The texts in a grid's PNG: of its first picture as A1111's X/Y/Z plot writes them, and the axes. */
-import type { GridOptions } from "../options.ts";
+import type { GridOptions } from "../syntax/options.ts";
 import type { Axis } from "./axis.ts";
 import type { Axes } from "./cells.ts";
 

@@ -3,7 +3,7 @@
  * 1-5 is 1, 2, 3, 4, 5; 10-30(+5) is 10, 15, 20, 25, 30; 1-10[5] is five values from 1 to 10.
  */
 import { UsageError } from "../../engine/errors.ts";
-import { parseCsv } from "../csv.ts";
+import { parseCsv } from "../files/csv.ts";
 
 /** What the values of an option are. */
 export type ValueKind = "whole" | "number" | "text";

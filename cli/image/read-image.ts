@@ -1,7 +1,7 @@
 /** @file A picture from a file, whatever its kind, as opaque RGB. */
 import { ImageError, UsageError } from "../../engine/errors.ts";
 import type { Raster } from "../../model/image/index.ts";
-import { openFile } from "../file-source.ts";
+import { openFile } from "../files/file-source.ts";
 import { readChunks } from "../png/chunks.ts";
 import { decodePng } from "../png/png.ts";
 import { kindOf } from "./kind.ts";

@@ -7,8 +7,8 @@ import { basename, join, resolve } from "node:path";
 import { FileSystemError } from "../../engine/errors.ts";
 import { printable } from "../../model/checkpoint/printable.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
-import { openFile } from "../file-source.ts";
-import { fileHash } from "../model-hash.ts";
+import { openFile } from "../files/file-source.ts";
+import { fileHash } from "../models/model-hash.ts";
 import { stem } from "./a1111-text.ts";
 import type { LoraReference } from "./recipe.ts";
 

@@ -1,6 +1,6 @@
 /** @file LoRAs, embeddings and hypernetworks that a picture was made with, found by their hashes and put where a prompt's names find them. */
 import { removeTags } from "../../tokenizer/prompt/index.ts";
-import type { ReproduceOptions } from "../options.ts";
+import type { ReproduceOptions } from "../syntax/options.ts";
 import { stem } from "./a1111-text.ts";
 import { type Found, findFile } from "./find-file.ts";
 import type { FoundFile, NeededFiles } from "./found-files.ts";

@@ -2,13 +2,13 @@
 import { basename } from "node:path";
 import type { Variant } from "../../model/checkpoint/config.ts";
 import { defaultHiresDenoise, defaultHiresScale } from "../../model/hires/index.ts";
-import { defaultImageGuidance } from "../../model/img2img.ts";
 import type { GeneratedImage } from "../../model/index.ts";
-import { drawsBatches } from "../../model/picture-noise.ts";
+import { defaultImageGuidance } from "../../model/picture/img2img.ts";
+import { drawsBatches } from "../../model/picture/picture-noise.ts";
 import { batchSeed, rulesOf } from "../../model/sampling/index.ts";
-import { type HiresChoice, upscalerFile, upscalerLabel } from "../hires.ts";
-import { fileHash } from "../model-hash.ts";
-import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "../options.ts";
+import { fileHash } from "../models/model-hash.ts";
+import { type HiresChoice, upscalerFile, upscalerLabel } from "../pictures/hires.ts";
+import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "../syntax/options.ts";
 import { packageVersion } from "../version.ts";
 import { formatParameters } from "./a1111-text.ts";
 import { formatOwn, ownKeyword } from "./own-text.ts";

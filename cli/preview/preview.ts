@@ -2,9 +2,9 @@
 
 import { resize } from "../../model/image/index.ts";
 import type { GenerateStep } from "../../model/index.ts";
-import { type Output, prepareOutput } from "../output.ts";
+import { type Output, prepareOutput } from "../files/output.ts";
 import { encodePng } from "../png/png.ts";
-import type { Progress } from "../progress.ts";
+import type { Progress } from "../terminal/progress.ts";
 import type { PreviewOptions } from "./preview-options.ts";
 import { showsAllColours, terminalKind } from "./terminal-kind.ts";
 import { TerminalPreview } from "./terminal-preview.ts";

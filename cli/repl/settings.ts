@@ -1,8 +1,8 @@
 /** @file What a repl has been told with `:set`: options behind those of the command line, checked as they come. */
 import { UsageError } from "../../engine/errors.ts";
-import { optionName } from "../option-names.ts";
-import type { CommandLine, PictureOptions, ReplOptions } from "../options.ts";
-import { belongsToTheRun, vary } from "../vary.ts";
+import { optionName } from "../syntax/option-names.ts";
+import type { CommandLine, PictureOptions, ReplOptions } from "../syntax/options.ts";
+import { belongsToTheRun, vary } from "../syntax/vary.ts";
 
 /** Options that are given several times; of all others the last one counts. */
 const repeated = new Set(["lora", "lora-dir", "embedding-dir", "hypernet", "hypernet-dir", "style"]);

@@ -2,11 +2,11 @@
 import type { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { resizeModes } from "../../model/image/index.ts";
-import { inpaintDefaults, maskedContents } from "../../model/inpaint.ts";
+import { inpaintDefaults, maskedContents } from "../../model/picture/inpaint.ts";
 import { stepRules } from "../../model/sampling/strength.ts";
 import { type Color, parseColor } from "../image/read-image.ts";
-import { decimalNumber, wholeNumber } from "../numbers.ts";
-import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "../options.ts";
+import { decimalNumber, wholeNumber } from "./numbers.ts";
+import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "./options.ts";
 import { choice, number, type Syntax, type Values } from "./shared.ts";
 import { pictureSyntax } from "./txt2img.ts";
 

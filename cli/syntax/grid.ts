@@ -1,9 +1,9 @@
 /** @file The syntax of `limn grid`: all that makes one picture, from a picture or not, and the axes. */
 import type { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { wholeNumber } from "../numbers.ts";
-import type { CommandLine, PictureOptions } from "../options.ts";
 import { addInitOptions, addMaskOptions, initValues, maskValues } from "./from-picture.ts";
+import { wholeNumber } from "./numbers.ts";
+import type { CommandLine, PictureOptions } from "./options.ts";
 import { number, type Syntax, type Values } from "./shared.ts";
 import { pictureSyntax } from "./txt2img.ts";
 

@@ -3,8 +3,8 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { defaultHiresDenoise, defaultHiresScale, latentUpscalers } from "../../model/hires/index.ts";
 import { pixelUpscalers } from "../../model/upscale/index.ts";
-import type { HiresChoice } from "../hires.ts";
-import { decimalNumber, wholeNumber } from "../numbers.ts";
+import type { HiresChoice } from "../pictures/hires.ts";
+import { decimalNumber, wholeNumber } from "./numbers.ts";
 import { number, type Values } from "./shared.ts";
 
 export function addHiresOptions(command: Command): void {

@@ -1,7 +1,7 @@
 /** @file The options for LoRAs. */
 import { type Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import type { LoraArgument, LoraChoice } from "../loras.ts";
+import type { LoraArgument, LoraChoice } from "../addons/loras.ts";
 import type { Values } from "./shared.ts";
 
 /** Strengths are -10 to 10. */

@@ -1,6 +1,6 @@
 /** @file The syntax of the commands that read pictures' metadata: info and reproduce. */
 import { Command } from "commander";
-import { wholeNumber } from "../numbers.ts";
+import { wholeNumber } from "./numbers.ts";
 import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 export function infoSyntax(): Syntax {

@@ -1,8 +1,8 @@
 /** @file The options for textual inversions and hypernetworks. */
 import { type Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import type { EmbeddingChoice } from "../embeddings.ts";
-import type { HypernetArgument, HypernetChoice } from "../hypernetworks.ts";
+import type { EmbeddingChoice } from "../addons/embeddings.ts";
+import type { HypernetArgument, HypernetChoice } from "../addons/hypernetworks.ts";
 import type { Values } from "./shared.ts";
 
 /** Strengths are -10 to 10. */

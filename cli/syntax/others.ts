@@ -1,8 +1,8 @@
 /** @file The syntax of the commands that explain: inspect, tokenize, prompt, kernel, trace, doctor. */
 import { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { decimalNumber, wholeNumber } from "../numbers.ts";
 import { embeddingDirOption, embeddingValues } from "./networks.ts";
+import { decimalNumber, wholeNumber } from "./numbers.ts";
 import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 export function inspectSyntax(): Syntax {

@@ -1,7 +1,7 @@
 /** @file The syntax of `limn plan`. */
 import { Command } from "commander";
 import { usualTile } from "../../model/vae/tiles.ts";
-import { decimalNumber, pictureSide, wholeNumber } from "../numbers.ts";
+import { decimalNumber, pictureSide, wholeNumber } from "./numbers.ts";
 import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 export function planSyntax(): Syntax {

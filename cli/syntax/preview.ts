@@ -1,8 +1,8 @@
 /** @file The options of previews. */
 import type { Command } from "commander";
-import { wholeNumber } from "../numbers.ts";
 import { type PreviewOptions, previewKinds } from "../preview/preview-options.ts";
 import { terminalKinds } from "../preview/terminal-kind.ts";
+import { wholeNumber } from "./numbers.ts";
 import { choice, number, type Values } from "./shared.ts";
 
 export function addPreviewOptions(command: Command): void {

@@ -1,9 +1,9 @@
 /** @file Options of the second model that makes the last steps. */
 import type { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { defaultRefinerAt } from "../../model/refiner.ts";
-import { decimalNumber } from "../numbers.ts";
-import type { Txt2imgOptions } from "../options.ts";
+import { defaultRefinerAt } from "../../model/picture/refiner.ts";
+import { decimalNumber } from "./numbers.ts";
+import type { Txt2imgOptions } from "./options.ts";
 import { number, type Values } from "./shared.ts";
 
 export function addRefinerOptions(command: Command): void {

@@ -4,8 +4,8 @@ import { UsageError } from "../../engine/errors.ts";
 import { type Compatibility, compatibilities, type NoiseSource } from "../../model/sampling/compatibility.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { emphases } from "../../model/text/prompt-rules.ts";
-import { decimalNumber, wholeNumber } from "../numbers.ts";
-import type { PictureSettings } from "../picture-settings.ts";
+import type { PictureSettings } from "../pictures/picture-settings.ts";
+import { decimalNumber, wholeNumber } from "./numbers.ts";
 import { choice, number, type Values } from "./shared.ts";
 
 const noiseSources = ["cpu", "philox", "comfy"] as const satisfies readonly NoiseSource[];

@@ -1,8 +1,8 @@
 /** @file What the commands' syntaxes share: option kinds, the flags that every command has, those for the GPU. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { tiers } from "../../engine/tier.ts";
-import { wholeNumber } from "../numbers.ts";
-import type { CommonOptions, GpuOptions, Invocation } from "../options.ts";
+import { wholeNumber } from "./numbers.ts";
+import type { CommonOptions, GpuOptions, Invocation } from "./options.ts";
 
 /** A command as commander sees it, and the way from its values to our record. */
 export interface Syntax {

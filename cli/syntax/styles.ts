@@ -1,6 +1,6 @@
 /** @file The options for styles, and the syntax of `limn styles`. */
 import { Command, Option } from "commander";
-import type { StyleChoice } from "../styles.ts";
+import type { StyleChoice } from "../pictures/styles.ts";
 import { addCommonOptions, common, type Syntax, type Values } from "./shared.ts";
 
 export function addStyleOptions(command: Command): void {

@@ -3,8 +3,8 @@ import { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { tileDefaults, tileLimits } from "../../model/upscale/index.ts";
 import { parseColor } from "../image/read-image.ts";
-import { decimalNumber, wholeNumber } from "../numbers.ts";
-import type { UpscaleOptions } from "../options.ts";
+import { decimalNumber, wholeNumber } from "./numbers.ts";
+import type { UpscaleOptions } from "./options.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, number, type Syntax, type Values } from "./shared.ts";
 
 const resamplers = ["lanczos", "bicubic", "nearest"] as const;

@@ -1,4 +1,4 @@
-/** @file A folder of files to read by range: a diffusers model, or shards with their index. The Node one is in cli/folder-source.ts. */
+/** @file A folder of files to read by range: a diffusers model, or shards with their index. The Node one is in cli/files/folder-source.ts. */
 import type { ByteSource } from "./byte-source.ts";
 
 export interface ByteFolder {

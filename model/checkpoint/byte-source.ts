@@ -1,4 +1,4 @@
-/** @file Where a checkpoint's bytes come from. The Node file source is in cli/file-source.ts: `node:` stays out of here. */
+/** @file Where a checkpoint's bytes come from. The Node file source is in cli/files/file-source.ts: `node:` stays out of here. */
 
 /** Bytes that can be read by range: a file, a browser `Blob`, a block of memory. */
 export interface ByteSource {

@@ -1,7 +1,7 @@
 /** @file The second pass over an enlarged picture ("hires fix"): what may be asked of it, and its latent to start from. */
 import { UsageError } from "../../engine/errors.ts";
-import type { GenerateOptions, Settings } from "../generation.ts";
 import type { Size } from "../image/index.ts";
+import type { GenerateOptions, Settings } from "../picture/generation.ts";
 import type { PixelUpscaler } from "../upscale/index.ts";
 import { type LatentUpscaler, latentUpscaler } from "./latent-upscalers.ts";
 import { defaultHiresScale, type HiresSize, type HiresTarget, hiresTarget } from "./target-size.ts";

@@ -4,7 +4,7 @@
  */
 
 import type { Device, Tensor } from "../../engine/index.ts";
-import { epsFrom, x0From } from "../parameterisation.ts";
+import { epsFrom, x0From } from "../denoiser/parameterisation.ts";
 import type { NoiseSchedule } from "../sampling/noise-schedule.ts";
 import type { BothDenoised, Denoiser, NoiseLevel } from "../sampling/sampler.ts";
 

@@ -4,7 +4,7 @@
  */
 import type { Tensor } from "../../engine/index.ts";
 import { toPixels } from "../../kernels/index.ts";
-import { UNetDenoiser } from "../denoiser.ts";
+import { UNetDenoiser } from "../denoiser/denoiser.ts";
 import { NoiseSchedule } from "../sampling/index.ts";
 import { type SigmaSamplerEntry, samplers } from "../sampling/sampler-table.ts";
 import { findByName, schedules } from "../sampling/schedule-table.ts";

@@ -1,6 +1,6 @@
 /** @file Text encoders on recorded ids. */
 import type { Tensor } from "../../engine/index.ts";
-import { sizeVector } from "../size-vector.ts";
+import { sizeVector } from "../picture/size-vector.ts";
 import type { TextEncoder } from "../text/text-encoder.ts";
 import { download } from "./layout.ts";
 import type { Computed, RecordedTensors } from "./trace-case.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
-import { EmbeddingShelf } from "../../cli/embeddings.ts";
+import { EmbeddingShelf } from "../../cli/addons/embeddings.ts";
 import { encodePng } from "../../cli/png/png.ts";
 import { embeddingKeyword } from "../../model/addons/embedding-picture.ts";
 import { encode, safetensors } from "../checkpoint/build-file.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { LoraLibrary } from "../../cli/loras.ts";
+import { LoraLibrary } from "../../cli/addons/loras.ts";
 import { FileSystemError, UsageError } from "../../engine/errors.ts";
 import { temporaryFolder } from "../cli/limn.ts";
 import { addonBytes, random } from "./small-model.ts";

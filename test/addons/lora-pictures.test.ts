@@ -1,6 +1,6 @@
 /** @file Pictures with LoRAs through one loaded model: merged, changed, taken off again. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { type GenerateOptions, type LoraFile, StableDiffusion } from "../../model/index.ts";
 import { createDevice } from "../kernels/harness.ts";

@@ -1,6 +1,6 @@
 /** @file Textual inversions and hypernetworks in whole pictures of the embedded model. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { EmbeddingLibrary, embeddingFile } from "../../model/addons/embedding-library.ts";
 import { openHypernetwork } from "../../model/addons/hypernetwork.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { listAddons } from "../../cli/addon-files.ts";
+import { listAddons } from "../../cli/addons/files.ts";
 import { bundledEmbeddings } from "../../model/addons/bundled-embeddings.ts";
 import { EmbeddingLibrary, embeddingFile } from "../../model/addons/embedding-library.ts";
 import { readTextualInversion, vectorsFor } from "../../model/addons/textual-inversion.ts";

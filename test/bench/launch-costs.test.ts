@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { launchCosts } from "../../bench/launch-costs.ts";
 import { familyHeader, makeStepModel } from "../../bench/step-model.ts";
 import { totalFlop, unetWork } from "../../bench/work.ts";
-import { dryDevice } from "../../model/dry-gpu.ts";
+import { dryDevice } from "../../model/plan/dry-gpu.ts";
 import { gpuLike, withMatrices } from "../model/capabilities.ts";
 
 describe("costs of a step's launches", () => {

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import { ModelFileError } from "../../engine/errors.ts";
 import { type ModelConfig, readConfig } from "../../model/checkpoint/config.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";

@@ -1,6 +1,6 @@
 /** @file Row 19: the variants of the families, made from the fixtures' headers; names that older and other tools write. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { type ByteSource, MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { readConfig } from "../../model/checkpoint/config.ts";

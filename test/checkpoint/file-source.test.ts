@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import { FileSystemError } from "../../engine/errors.ts";
 import { BlobSource, MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";

@@ -1,7 +1,7 @@
 /** @file Row 27 of the fault catalogue, and what comes with it: files by torch.save are read without running anything in them. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import { ModelFileError } from "../../engine/errors.ts";
 import { type ByteSource, MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { Checkpoint } from "../../model/checkpoint/checkpoint.ts";

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
-import { exitCodeOf } from "../../cli/exit-codes.ts";
-import { openModelSource } from "../../cli/model-source.ts";
+import { openModelSource } from "../../cli/models/model-source.ts";
+import { exitCodeOf } from "../../cli/terminal/exit-codes.ts";
 import { openModelFile } from "../../model/checkpoint/open.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { openUrl } from "../../model/checkpoint/url-source.ts";

@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { explainAddonFailure } from "../../cli/addon-failure.ts";
-import { driverAdvice, parseSystem } from "../../cli/driver-advice.ts";
-import { parseAdapterList } from "../../cli/node-gpu.ts";
+import { explainAddonFailure } from "../../cli/gpu/addon-failure.ts";
+import { driverAdvice, parseSystem } from "../../cli/gpu/driver-advice.ts";
+import { parseAdapterList } from "../../cli/gpu/node-gpu.ts";
 import { build, errorLines, limn, root, temporaryFolder } from "./limn.ts";
 
 const folder = temporaryFolder();

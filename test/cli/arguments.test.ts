@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parseArguments, TextWanted, UsageWanted } from "../../cli/arguments.ts";
-import type { Txt2imgOptions } from "../../cli/options.ts";
+import { parseArguments, TextWanted, UsageWanted } from "../../cli/syntax/arguments.ts";
+import type { Txt2imgOptions } from "../../cli/syntax/options.ts";
 import { type LimnError, UsageError } from "../../engine/errors.ts";
 
 function parse(...argv: string[]) {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseCsv } from "../../cli/csv.ts";
+import { parseCsv } from "../../cli/files/csv.ts";
 
 describe("comma-separated values", () => {
   it.each([

@@ -5,7 +5,7 @@ import { root } from "./limn.ts";
 
 /** Not codes of ours: variables and fields of the system, a tunable, the beginning of several codes. */
 const foreign = /^(F8_|VK_|XDG_|CUDA_|MESA_|ERR_|ID_LIKE$|VERSION_ID$|PRETTY_NAME$|WORKGROUP_SIZE$|ST_HEADER$)/;
-/** Made from an option's name in cli/numbers.ts and cli/arguments.ts. */
+/** Made from an option's name in cli/syntax/numbers.ts and cli/syntax/arguments.ts. */
 const fromOptions =
   "width height steps guidance batch count cell-size eta tolerance adapter max-header tier precision vae-precision prediction fill resize-mode img2img-steps hires-steps hires-guidance preview preview-every preview-terminal scale upscaler".split(
     " ",

@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
-import type { Img2imgOptions, InpaintOptions } from "../../cli/options.ts";
 import { decodePng, encodePng, readPngTexts } from "../../cli/png/png.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
+import type { Img2imgOptions, InpaintOptions } from "../../cli/syntax/options.ts";
 import type { LimnError } from "../../engine/errors.ts";
 import { build, errorLines, limn, temporaryFolder } from "./limn.ts";
 

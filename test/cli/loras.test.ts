@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import { decodePng, readPngTexts } from "../../cli/png/png.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { addonBytes, random } from "../addons/small-model.ts";

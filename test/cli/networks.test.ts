@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
-import { EmbeddingShelf, embeddingReferences } from "../../cli/embeddings.ts";
-import { HypernetworkLibrary } from "../../cli/hypernetworks.ts";
+import { EmbeddingShelf, embeddingReferences } from "../../cli/addons/embeddings.ts";
+import { HypernetworkLibrary } from "../../cli/addons/hypernetworks.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
 
 const fixtures = fileURLToPath(new URL("../fixtures/pickle/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "limn-networks-"));

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { prepareOutput, withNumber } from "../../cli/output.ts";
-import { defaultName, slug } from "../../cli/picture-name.ts";
-import { explainWriteFailure } from "../../cli/write-failure.ts";
+import { prepareOutput, withNumber } from "../../cli/files/output.ts";
+import { explainWriteFailure } from "../../cli/files/write-failure.ts";
+import { defaultName, slug } from "../../cli/pictures/picture-name.ts";
 import { FileSystemError } from "../../engine/errors.ts";
 import { temporaryFolder } from "./limn.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
 
 const parse = (...argv: string[]) => parseArguments(argv, "1.2.3");
 

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { precisionCache } from "../../cli/precision-cache.ts";
+import { precisionCache } from "../../cli/models/precision-cache.ts";
 
 const before = process.env["XDG_CACHE_HOME"];
 let home: string;

@@ -1,11 +1,11 @@
 /** @file Previews in terminals: what is written, byte by byte. */
 import { describe, expect, it } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
 import { decodePng, encodePng } from "../../cli/png/png.ts";
 import { halfBlocks } from "../../cli/preview/half-blocks.ts";
 import { iterm2Image, kittyImage } from "../../cli/preview/inline-images.ts";
 import { showsAllColours, terminalKind } from "../../cli/preview/terminal-kind.ts";
 import { TerminalPreview } from "../../cli/preview/terminal-preview.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
 import type { LimnError } from "../../engine/errors.ts";
 import type { Raster } from "../../model/image/index.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { describeRead, describeSeconds, describeStep } from "../../cli/progress.ts";
+import { describeRead, describeSeconds, describeStep } from "../../cli/terminal/progress.ts";
 
 describe("progress", () => {
   it("tells steps and what is left of them", () => {

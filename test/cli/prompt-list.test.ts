@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
-import { picturesOf } from "../../cli/batches.ts";
-import type { PictureOptions, Txt2imgOptions } from "../../cli/options.ts";
-import { readPromptList } from "../../cli/prompt-list.ts";
-import { splitWords } from "../../cli/words.ts";
+import { picturesOf } from "../../cli/pictures/batches.ts";
+import { readPromptList } from "../../cli/pictures/prompt-list.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
+import type { PictureOptions, Txt2imgOptions } from "../../cli/syntax/options.ts";
+import { splitWords } from "../../cli/syntax/words.ts";
 import type { LimnError } from "../../engine/errors.ts";
 import { temporaryFolder } from "./limn.ts";
 

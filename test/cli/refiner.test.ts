@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
 import { readPictureTexts } from "../../cli/metadata/picture-texts.ts";
 import { recipeOf } from "../../cli/metadata/recognise.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
 import { embeddedModel } from "../reliability/picture.ts";
 import { build, limn, temporaryFolder } from "./limn.ts";
 

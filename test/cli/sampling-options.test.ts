@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
-import type { Txt2imgOptions } from "../../cli/options.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
+import type { Txt2imgOptions } from "../../cli/syntax/options.ts";
 import type { LimnError } from "../../engine/errors.ts";
 
 function parse(...args: string[]): Txt2imgOptions {

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { Session } from "../../cli/session.ts";
+import { Session } from "../../cli/pictures/session.ts";
 
 // It looks for the manifest from dist/cli.
 vi.mock("../../cli/version.ts", () => ({ packageVersion: "0.0.0" }));

@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import type { PictureOptions } from "../../cli/options.ts";
-import { readStyles, withStyles } from "../../cli/styles.ts";
+import { readStyles, withStyles } from "../../cli/pictures/styles.ts";
+import type { PictureOptions } from "../../cli/syntax/options.ts";
 import { LimnError } from "../../engine/errors.ts";
 import { temporaryFolder } from "./limn.ts";
 

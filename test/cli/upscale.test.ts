@@ -2,10 +2,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
-import { upscalerFile, upscalerLabel } from "../../cli/hires.ts";
-import type { Txt2imgOptions, UpscaleOptions } from "../../cli/options.ts";
+import { upscalerFile, upscalerLabel } from "../../cli/pictures/hires.ts";
 import { decodePng, encodePng } from "../../cli/png/png.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
+import type { Txt2imgOptions, UpscaleOptions } from "../../cli/syntax/options.ts";
 import type { LimnError } from "../../engine/errors.ts";
 import { resize } from "../../model/image/index.ts";
 import { fileOf, srvggNetwork } from "../upscale/networks.ts";

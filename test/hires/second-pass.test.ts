@@ -4,7 +4,7 @@ import type { Device } from "../../engine/index.ts";
 import { interpolate } from "../../model/hires/index.ts";
 import type { Raster } from "../../model/image/index.ts";
 import type { GenerateOptions, StableDiffusion } from "../../model/index.ts";
-import { newJob } from "../../model/job.ts";
+import { newJob } from "../../model/picture/job.ts";
 import { plainUpscaler } from "../../model/upscale/index.ts";
 import { closeTo } from "../kernels/close.ts";
 import { createDevice, loadSmall, picture, rejection } from "../reliability/picture.ts";

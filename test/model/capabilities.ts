@@ -1,5 +1,5 @@
 /** @file An adapter's abilities as plain numbers, for devices that compute nothing. */
-import type { Capabilities } from "../../model/dry-gpu.ts";
+import type { Capabilities } from "../../model/plan/dry-gpu.ts";
 
 /** Features of a GPU with tensor cores. */
 export const withMatrices = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"] as const;

@@ -1,7 +1,7 @@
 /** @file Cases files and checkpoints for the tests of the models: those in the repository, and the larger ones beside it. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { recordedFile } from "../../model/trace/recorded-file.ts";

@@ -1,6 +1,6 @@
 /** @file Models distilled to a few steps (SDXL-Turbo, Lightning, LCM): one to eight steps without guidance, from the last timestep on. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { type GenerateOptions, StableDiffusion } from "../../model/index.ts";
 import { createDevice, loadSmall, picture } from "../reliability/picture.ts";

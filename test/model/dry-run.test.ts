@@ -1,6 +1,6 @@
 /** @file Every launch of a picture on Dawn's null backend, which compiles nothing but checks shaders, bindings and limits. */
 import { afterEach, describe, expect, it } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/index.ts";
 import { createNullDevice, type DeviceOptions, limited } from "../kernels/harness.ts";

@@ -1,10 +1,10 @@
 /** @file U-Nets with more input channels than a latent has: inpainting's nine, and instruct-pix2pix's eight (the same file, a channel less). */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device, Tensor } from "../../engine/index.ts";
 import { MemorySource } from "../../model/checkpoint/byte-source.ts";
-import { UNetDenoiser } from "../../model/denoiser.ts";
+import { UNetDenoiser } from "../../model/denoiser/denoiser.ts";
 import { gaussianBlur, type Raster } from "../../model/image/index.ts";
 import { type InitOptions, StableDiffusion } from "../../model/index.ts";
 import { NoiseSchedule } from "../../model/sampling/index.ts";

@@ -17,7 +17,7 @@ import {
   type Raster,
   resize,
 } from "../../model/image/index.ts";
-import { sizeFrom } from "../../model/img2img.ts";
+import { sizeFrom } from "../../model/picture/img2img.ts";
 
 /** The same bytes went through Pillow. */
 const small: Raster = {

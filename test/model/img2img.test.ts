@@ -1,6 +1,6 @@
 /** @file Pictures from pictures, with the embedded checkpoint: what issue 5 measures, and that nothing stays behind. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { cast, modelInput, toPixels } from "../../kernels/index.ts";
 import { Checkpoint } from "../../model/checkpoint/checkpoint.ts";

@@ -1,6 +1,6 @@
 /** @file The embedded checkpoint on the matrix tier: the originals' modules within 1e-2, their pictures to 40 dB. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/index.ts";
 import { createDevice } from "../kernels/harness.ts";

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { standIn } from "../../model/checkpoint/stand-in.ts";
 import { StableDiffusion } from "../../model/index.ts";
-import { planModel } from "../../model/plan.ts";
+import { planModel } from "../../model/plan/plan.ts";
 import { createDevice } from "../kernels/harness.ts";
 import { gpuLike } from "./capabilities.ts";
 import { embeddedModel } from "./cases.ts";

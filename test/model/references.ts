@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { PNG } from "pngjs";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { readValues } from "../../model/checkpoint/values.ts";
 import type { GeneratedImage, StableDiffusion } from "../../model/index.ts";

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type FileSource, openFile } from "../../cli/file-source.ts";
+import { type FileSource, openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { type GeneratedImage, type GenerateOptions, MemorySource, StableDiffusion } from "../../model/index.ts";
-import { isRefined } from "../../model/refiner.ts";
-import { aestheticScores, sizeVector } from "../../model/size-vector.ts";
+import { isRefined } from "../../model/picture/refiner.ts";
+import { aestheticScores, sizeVector } from "../../model/picture/size-vector.ts";
 import { timestepEmbedding } from "../../model/unet/timestep-embedding.ts";
 import { readTensors } from "../checkpoint/as-folders.ts";
 import { safetensors, type TestTensor } from "../checkpoint/build-file.ts";

@@ -3,7 +3,7 @@
  * picture. LIMN_TEST_FAULTS sets how many moments (default 4).
  */
 import { describe, expect, test } from "vitest";
-import { exitCodeOf, exitCodes } from "../../cli/exit-codes.ts";
+import { exitCodeOf, exitCodes } from "../../cli/terminal/exit-codes.ts";
 import { type Device, DeviceError, type LimnError, OutOfMemoryError, ShaderError } from "../../engine/index.ts";
 import { type Call, type Intercept, interceptedDevice, loadSmall, picture } from "./picture.ts";
 

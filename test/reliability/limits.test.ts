@@ -4,7 +4,7 @@ import type { Device, DeviceOptions } from "../../engine/index.ts";
 import { attention } from "../../kernels/index.ts";
 import { standIn } from "../../model/checkpoint/stand-in.ts";
 import type { GeneratedImage, GenerateOptions } from "../../model/index.ts";
-import { planModel } from "../../model/plan.ts";
+import { planModel } from "../../model/plan/plan.ts";
 import { gpuLike } from "../model/capabilities.ts";
 import { createDevice, loadSmall, picture, rejection } from "./picture.ts";
 

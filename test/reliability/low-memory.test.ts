@@ -1,8 +1,8 @@
 /** @file Text encoder and VAE off the GPU while they have nothing to do (--low-memory): the same pictures in less memory. */
 import { expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import type { GeneratedImage, GenerateOptions, LoadOptions } from "../../model/index.ts";
-import { planModel } from "../../model/plan.ts";
+import { planModel } from "../../model/plan/plan.ts";
 import { createDevice, embeddedModel, loadSmall, picture, small } from "./picture.ts";
 
 interface Made {

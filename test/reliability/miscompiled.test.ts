@@ -1,6 +1,6 @@
 /** @file Row 47 of the fault catalogue: a driver that computes wrongly is found out by `limn doctor`. */
 import { describe, expect, test } from "vitest";
-import { prove } from "../../cli/proof.ts";
+import { prove } from "../../cli/gpu/proof.ts";
 import type { Device } from "../../engine/index.ts";
 import { createDevice, createNullDevice, limited } from "../kernels/harness.ts";
 import { interceptedDevice, rejection } from "./picture.ts";

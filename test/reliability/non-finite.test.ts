@@ -1,6 +1,6 @@
 /** @file Row 45 of the fault catalogue: NaN and infinity never become a picture. A stage that overflows in f16 is run again in f32. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { exitCodeOf, exitCodes } from "../../cli/exit-codes.ts";
+import { exitCodeOf, exitCodes } from "../../cli/terminal/exit-codes.ts";
 import { type Device, NonFiniteError, type Tensor } from "../../engine/index.ts";
 import type { StableDiffusion } from "../../model/index.ts";
 import { createDevice, loadSmall, picture, rejection } from "./picture.ts";

@@ -1,7 +1,7 @@
 /** @file Small pictures from the embedded checkpoint, and devices that fail on purpose. */
 import { fileURLToPath } from "node:url";
 import { create, globals } from "webgpu";
-import { type FileSource, openFile } from "../../cli/file-source.ts";
+import { type FileSource, openFile } from "../../cli/files/file-source.ts";
 import { Device, type DeviceOptions, type LimnError } from "../../engine/index.ts";
 import { type GeneratedImage, type GenerateOptions, type LoadOptions, StableDiffusion } from "../../model/index.ts";
 

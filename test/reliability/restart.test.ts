@@ -3,15 +3,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
-import { parseArguments } from "../../cli/arguments.ts";
 import { run } from "../../cli/commands/txt2img.ts";
-import type { Txt2imgOptions } from "../../cli/options.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
+import type { Txt2imgOptions } from "../../cli/syntax/options.ts";
 import { embeddedModel, rejection } from "./picture.ts";
 
 /** How many of the next devices are lost in the middle of a picture. */
 const doom = { devices: 0 };
 
-vi.mock(import("../../cli/device.ts"), async (importOriginal) => {
+vi.mock(import("../../cli/gpu/device.ts"), async (importOriginal) => {
   const original = await importOriginal();
   return {
     ...original,

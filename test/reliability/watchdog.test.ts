@@ -1,6 +1,6 @@
 /** @file Rows 66 and 76 of the fault catalogue: a GPU that hangs ends the run; a slow one, or a process that was stopped, does not. */
 import { expect, test } from "vitest";
-import { exitCodeOf, exitCodes } from "../../cli/exit-codes.ts";
+import { exitCodeOf, exitCodes } from "../../cli/terminal/exit-codes.ts";
 import { FailureWatch } from "../../engine/failure-watch.ts";
 import { DeviceError } from "../../engine/index.ts";
 import { createDevice, loadSmall, picture, rejection } from "./picture.ts";

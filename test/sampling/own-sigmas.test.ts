@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { openFile } from "../../cli/file-source.ts";
+import { openFile } from "../../cli/files/file-source.ts";
 import { readConfig } from "../../model/checkpoint/config.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
-import { planPicture } from "../../model/job.ts";
+import { planPicture } from "../../model/picture/job.ts";
 import { NoiseSchedule } from "../../model/sampling/index.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
 

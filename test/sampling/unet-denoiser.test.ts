@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Device, Tensor } from "../../engine/index.ts";
 import { add, scale } from "../../kernels/index.ts";
-import { UNetDenoiser } from "../../model/denoiser.ts";
+import { UNetDenoiser } from "../../model/denoiser/denoiser.ts";
 import { NoiseSchedule } from "../../model/sampling/index.ts";
 import type { UNet } from "../../model/unet/unet.ts";
 import { closeTo, createDevice, normals } from "../kernels/harness.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
-import { parseArguments } from "../../../cli/arguments.ts";
 import { type Axis, parseAxis } from "../../../cli/grid/axis.ts";
 import { cellsOf } from "../../../cli/grid/cells.ts";
 import { axisValues } from "../../../cli/grid/values.ts";
-import type { GridOptions } from "../../../cli/options.ts";
+import { parseArguments } from "../../../cli/syntax/arguments.ts";
+import type { GridOptions } from "../../../cli/syntax/options.ts";
 
 vi.mock(import("../../../cli/version.ts"), () => ({ packageVersion: "0" }));
 

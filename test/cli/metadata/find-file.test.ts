@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { findFile, matches } from "../../../cli/metadata/find-file.ts";
 import { namedFolder } from "../../../cli/metadata/named-folder.ts";
-import { fileHash } from "../../../cli/model-hash.ts";
+import { fileHash } from "../../../cli/models/model-hash.ts";
 import { addonBytes, random } from "../../addons/small-model.ts";
 import { temporaryFolder } from "../limn.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { parseArguments } from "../../../cli/arguments.ts";
 import { recipeOf } from "../../../cli/metadata/recognise.ts";
 import { fileArguments, toArguments } from "../../../cli/metadata/to-arguments.ts";
+import { parseArguments } from "../../../cli/syntax/arguments.ts";
 import { resolveSampling } from "../../../model/sampling/index.ts";
 
 const read = (texts: Readonly<Record<string, string>>) => recipeOf(new Map(Object.entries(texts)));

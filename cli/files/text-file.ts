@@ -1,0 +1,45 @@
+/** @file Text that a user wrote: a file or stdin, UTF-8, of a size that a person writes. */
+import { UsageError } from "../../engine/errors.ts";
+import { openFile } from "./file-source.ts";
+
+/** Bytes. */
+const mostBytes = 16 << 20;
+
+/** Without a byte order mark. @throws FileSystemError those of `openFile`; UsageError TEXT_FILE */
+export async function readTextFile(path: string, option: string): Promise<string> {
+  const source = await openFile(path);
+  try {
+    if (source.size > mostBytes) throw invalid(option, path, `${source.size} bytes are above the limit of ${mostBytes}`);
+    return decode(await source.read(0, source.size), option, path);
+  } finally {
+    await source.close();
+  }
+}
+
+/** All of a stream. @throws UsageError TEXT_FILE */
+export async function readWhole(stream: AsyncIterable<Uint8Array | string>): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of stream) {
+    parts.push(Buffer.from(part));
+    bytes += part.length;
+    if (bytes > mostBytes) throw invalid("prompts", "stdin", `more than ${mostBytes} bytes`);
+  }
+  return decode(Buffer.concat(parts), "prompts", "stdin");
+}
+
+function decode(bytes: Uint8Array, option: string, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw invalid(option, path, "it is not text in UTF-8", error);
+  }
+}
+
+function invalid(option: string, path: string, fact: string, cause?: unknown): UsageError {
+  return new UsageError("TEXT_FILE", `--${option} ${path}: ${fact}`, {
+    hint: "give a text file",
+    context: { path },
+    cause,
+  });
+}

@@ -1,0 +1,28 @@
+/** @file A device for a command: adapter chosen as the options say, one call to let go of it all. */
+import { Device } from "../../engine/index.ts";
+import type { GpuOptions } from "../syntax/options.ts";
+import { describe, openGpu } from "./node-gpu.ts";
+
+export interface OpenDevice {
+  readonly device: Device;
+  /** The adapter in words. */
+  readonly adapter: string;
+  /** True when it computes on the CPU. */
+  readonly software: boolean;
+  close(): void;
+}
+
+/** @throws AdapterError those of `openGpu`, and TIER_UNSUPPORTED, F16_UNSUPPORTED */
+export async function openDevice({ adapter, requireGpu, tier, precision }: GpuOptions): Promise<OpenDevice> {
+  const opened = await openGpu({ adapter, requireGpu });
+  const device = await Device.create(opened.gpu, { adapter: opened.adapter, tier, precision });
+  return {
+    device,
+    adapter: describe(opened.adapter.info),
+    software: opened.software,
+    close() {
+      device.close();
+      opened.release();
+    },
+  };
+}

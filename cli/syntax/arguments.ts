@@ -1,0 +1,146 @@
+/** @file From argv to a checked record. commander does the parsing and the help, the checks are ours. */
+import { type Command, CommanderError } from "commander";
+import { UsageError } from "../../engine/errors.ts";
+import { img2imgSyntax, inpaintSyntax } from "./from-picture.ts";
+import { gridSyntax } from "./grid.ts";
+import { infoSyntax, reproduceSyntax } from "./metadata.ts";
+import { optionName } from "./option-names.ts";
+import type { Invocation } from "./options.ts";
+import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./others.ts";
+import { planSyntax } from "./plan.ts";
+import { replSyntax } from "./repl.ts";
+import type { Syntax } from "./shared.ts";
+import { stylesSyntax } from "./styles.ts";
+import { txt2imgSyntax } from "./txt2img.ts";
+import { upscaleSyntax } from "./upscale.ts";
+
+/** Thrown for --help and --version: text for stdout, and no error. */
+export class TextWanted extends Error {}
+
+/** Called without anything: the usage goes to stderr (exit 2). */
+export class UsageWanted extends Error {}
+
+type CommandName = Invocation["command"];
+
+const commands: Readonly<Record<CommandName, () => Syntax>> = {
+  txt2img: txt2imgSyntax,
+  img2img: img2imgSyntax,
+  inpaint: inpaintSyntax,
+  grid: gridSyntax,
+  repl: replSyntax,
+  styles: stylesSyntax,
+  upscale: upscaleSyntax,
+  inspect: inspectSyntax,
+  tokenize: tokenizeSyntax,
+  prompt: promptSyntax,
+  kernel: kernelSyntax,
+  trace: traceSyntax,
+  plan: planSyntax,
+  info: infoSyntax,
+  reproduce: reproduceSyntax,
+  doctor: doctorSyntax,
+};
+
+/**
+ * Parses what follows `node main.js`.
+ * @throws UsageError INVALID_<OPTION>, UNKNOWN_OPTION, UNKNOWN_COMMAND, MISSING_VALUE, MISSING_ARGUMENT, TOO_MANY_ARGUMENTS,
+ *   PROMPT_TOO_LONG, OPTIONS_CONFLICT; TextWanted; UsageWanted
+ */
+export function parseArguments(argv: readonly string[], version: string): Invocation {
+  const { name, rest } = findCommand(argv);
+  const { command, finish } = commands[name]();
+  command
+    .helpOption("-h, --help", "show this help")
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: false, styleTitle: (title) => title })
+    .configureOutput({ writeOut: keep, writeErr: () => undefined })
+    .exitOverride();
+  if (name === "txt2img") command.version(version, "-V, --version", "show the version");
+  let text = "";
+  function keep(part: string): void {
+    text += part;
+  }
+  if (argv.length === 0) {
+    command.outputHelp();
+    throw new UsageWanted(text);
+  }
+  try {
+    command.parse(rest, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) throw new TextWanted(text);
+    throw explain(error, name, command);
+  }
+  return finish(rest);
+}
+
+/** The command is the first argument, or stands behind flags that every command has; anything else is a prompt for txt2img. */
+function findCommand(argv: readonly string[]): { name: CommandName; rest: string[] } {
+  const flags = new Set(["--json", "-q", "--quiet", "--verbose", "--debug"]);
+  const at = argv.findIndex((argument) => !flags.has(argument));
+  const first = argv[at];
+  if (first === "help") {
+    const topic = argv[at + 1];
+    if (topic === undefined) return { name: "txt2img", rest: ["--help"] };
+    if (argv.length === at + 2 && isCommand(topic)) return { name: topic, rest: ["--help"] };
+  }
+  if (first !== undefined && isCommand(first)) return { name: first, rest: argv.filter((_, index) => index !== at) };
+  return { name: "txt2img", rest: [...argv] };
+}
+
+function isCommand(word: string): word is CommandName {
+  return Object.hasOwn(commands, word);
+}
+
+/** commander's error in our words and with our codes. */
+function explain(error: CommanderError, name: CommandName, command: Command): UsageError {
+  const [first = "", suggestion = ""] = error.message.replace(/^error: /, "").split("\n");
+  const meant = /Did you mean (?:one of )?(.+)\?/.exec(suggestion)?.[1];
+  const lookUp = name === "txt2img" ? "see limn --help" : `see limn ${name} --help`;
+  const quoted = /'([^']*)'/.exec(first)?.[1] ?? "";
+  switch (error.code) {
+    case "commander.unknownOption":
+      return new UsageError("UNKNOWN_OPTION", `there is no option ${quoted}`, {
+        hint: elsewhere(quoted, command) ?? (meant ? `did you mean ${meant}?` : lookUp),
+        context: { option: quoted },
+      });
+    case "commander.optionMissingArgument":
+      return new UsageError("MISSING_VALUE", `${quoted.replace(/^-\w, /, "").replace(/ <.*/, "")}: the value is missing`, {
+        hint: lookUp,
+      });
+    case "commander.missingArgument":
+      return new UsageError("MISSING_ARGUMENT", `there is no ${quoted}`, {
+        hint: quoted === "prompt" ? 'limn "a red fox" --seed 3' : lookUp,
+      });
+    case "commander.excessArguments":
+      return new UsageError(
+        "TOO_MANY_ARGUMENTS",
+        first.replace(/^too many arguments.*?Expected (\d+) arguments? but got (\d+)\.?$/, "$2 texts are given, $1 is taken"),
+        {
+          hint: 'put a text of several words in quotes: limn "a red fox"',
+        },
+      );
+    case "commander.invalidArgument": {
+      const option = /option '(?:-\w, )?--([\w-]+)/.exec(first)?.[1] ?? "option";
+      const value = /argument '([^']*)' is invalid/.exec(first)?.[1] ?? "";
+      const allowed = /is invalid\. (.*)$/.exec(first)?.[1] ?? lookUp;
+      return new UsageError(
+        `INVALID_${option.toUpperCase().replaceAll("-", "_")}`,
+        `--${option}: ${JSON.stringify(value)} is not one of its values`,
+        {
+          hint: allowed,
+          context: { option, value },
+        },
+      );
+    }
+    default:
+      return new UsageError("USAGE", first, { hint: lookUp });
+  }
+}
+
+/** The hint for an option that another program has by this name. */
+function elsewhere(option: string, command: Command): string | undefined {
+  const plain = option.replace(/^-+/, "").replace(/=.*/s, "");
+  const ours = optionName(plain);
+  return ours !== plain && command.options.some(({ long }) => long === `--${ours}`) ? `limn calls it --${ours}` : undefined;
+}
