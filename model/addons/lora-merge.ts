@@ -43,8 +43,8 @@ export async function prepareMerge(file: SafetensorsFile, change: Change, option
   if (adapter.parts.has("dora_scale")) return prepareDora(parts, { makeDelta, scale, ...options });
   const rescale = adapter.parts.has("rescale") ? await parts.values("rescale") : undefined;
   return (window) => {
-    mergeWeight(window, { delta: makeDelta(window), scale, strength });
-    if (rescale) mergeWeight(window, { outputGain: window.tensor.device.upload(rescale, [rescale.length]), strength });
+    const outputGain = rescale && window.tensor.device.upload(rescale, [rescale.length]);
+    mergeWeight(window, { delta: makeDelta(window), outputGain, scale, strength });
   };
 }
 

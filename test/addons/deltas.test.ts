@@ -5,7 +5,7 @@ import { LoraSet } from "../../model/addons/lora-set.ts";
 import { readValues } from "../../model/checkpoint/values.ts";
 import { closeTo } from "../kernels/close.ts";
 import { createDevice } from "../kernels/harness.ts";
-import { added, dora, doraA1111, kron, lowRank, rotated, type Size, tucker } from "../oracle/lora.ts";
+import { added, butterfly, dora, doraA1111, kron, lowRank, rotated, type Size, tucker } from "../oracle/lora.ts";
 import { type AddonTensor, addon, openSmall, random, readWeight, scalar, smallSource } from "./small-model.ts";
 
 /** f32 sums of up to a few hundred products; and one rounding of W itself. */
@@ -242,8 +242,45 @@ describe("merging", () => {
     closeTo(constrained, added(w, rotated(w, shrunk, block, place.size), 0.7), 2e-6, "half");
     const rescale = random(place.size.outputs);
     const inner = place.size.inputs * place.size.taps;
-    const scaled = added(w, d, 1).map((value, at) => value * rescale.values[Math.floor(at / inner)]!);
-    closeTo(await merged(place, { oft_blocks: small, rescale }, { unet: 1 }), scaled, 2e-6, "rescale");
+    const change = added(w, d, 1).map((value, at) => value * rescale.values[Math.floor(at / inner)]! - w[at]!);
+    closeTo(await merged(place, { oft_blocks: small, rescale }), added(w, change, 0.7), 2e-6, "rescale");
+  });
+
+  it.for(places)("BOFT of %s, one to four factors", async ([, place]) => {
+    const w = await original(place);
+    for (const [factors, block] of [
+      [1, 2],
+      [2, 16],
+      [3, 6],
+      [4, 8],
+    ] as const) {
+      const count = place.size.outputs / block;
+      if (!Number.isInteger(count)) {
+        const other = { oft_blocks: random(factors, Math.ceil(count), block, block) };
+        await expect(merged(place, other)).rejects.toMatchObject({ code: "LORA_SHAPE" });
+        continue;
+      }
+      const blocks = random(factors, count, block, block);
+      const small = { ...blocks, values: blocks.values.map((value) => value / 8) };
+      const d = butterfly(w, small.values, [factors, block], place.size);
+      closeTo(await merged(place, { oft_blocks: small }), added(w, d, 0.7), 2e-6, `${factors} of ${block}`);
+      const norm = Math.sqrt(skewNorm(small.values, block));
+      const half = butterfly(
+        w,
+        small.values.map((value) => value / 2),
+        [factors, block],
+        place.size,
+      );
+      const held = { oft_blocks: small, alpha: scalar(norm / 2) };
+      closeTo(await merged(place, held), added(w, half, 0.7), 2e-6, `${factors} of ${block}, constrained`);
+    }
+  });
+
+  it("BOFT of more factors than the outputs have halves is refused", async () => {
+    const place = linear; // 64 outputs: blocks of 8 go 8 apart at most
+    const blocks = (factors: number) => ({ oft_blocks: random(factors, 8, 8, 8) });
+    await expect(merged(place, blocks(5))).rejects.toMatchObject({ code: "LORA_SHAPE", message: /no BOFT can be made/ });
+    await merged(place, blocks(4));
   });
 
   it("a LoRA of four input channels on nine (inpainting)", async () => {

@@ -182,6 +182,27 @@ it.each([
   closeTo(await gpu.evaluate(() => rotateOutputs(weight.upload(), blocks.upload())), expected, 1e-6);
 });
 
+it.each([
+  [2, 2, 1, 3],
+  [3, 4, 2, 7],
+  [4, 6, 6, 5],
+  [8, 4, 8, 65],
+])("rotateOutputs: %i blocks of %i, pairs %i apart, %i inputs", async (count, block, stride, inner) => {
+  const [weight, blocks] = [gpu.random([count * block, inner]), gpu.random([count, block, block])];
+  // The outputs in the order in which the blocks take them.
+  const order: number[] = [];
+  for (let first = 0; order.length < count * block; first += 2 * stride)
+    for (let near = 0; near < stride; near++) order.push(first + near, first + near + stride);
+  const expected = new Float64Array(count * block * inner);
+  for (let k = 0; k < count; k++)
+    for (let m = 0; m < block; m++)
+      for (let n = 0; n < block; n++)
+        for (let j = 0; j < inner; j++)
+          expected[order[k * block + m]! * inner + j]! +=
+            blocks.values[(k * block + n) * block + m]! * weight.values[order[k * block + n]! * inner + j]!;
+  closeTo(await gpu.evaluate(() => rotateOutputs(weight.upload(), blocks.upload(), stride)), expected, 1e-6);
+});
+
 it("shapes that do not fit are refused", () => {
   gpu.device.scope(() => {
     const tensor = gpu.random([8, 8]).upload();
@@ -197,5 +218,6 @@ it("shapes that do not fit are refused", () => {
     expect(() => weightGain(window, { axis: "input", delta: of(8, 7), epsilon: 0 })).toThrow(ShapeError);
     expect(() => hadamard(of(3), of(4))).toThrow(ShapeError);
     expect(() => rotateOutputs(of(8, 3), of(3, 3, 3))).toThrow(ShapeError);
+    expect(() => rotateOutputs(of(12, 3), of(3, 4, 4), 4)).toThrow(ShapeError);
   });
 });

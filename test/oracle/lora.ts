@@ -122,3 +122,36 @@ export function rotated(w: Numbers, blocks: Numbers, block: number, { outputs, i
   }
   return d;
 }
+
+/**
+ * (R - I) W for a butterfly R of blocks [factors, count, b, b]: each factor sorts the outputs anew, turns them in blocks, and sorts them back.
+ * The order is that of the einops pattern "(c g k) -> (c k g)" with g = 2 and k = 2^i b / 2.
+ */
+export function butterfly(
+  w: Numbers,
+  blocks: Numbers,
+  [factors, block]: readonly [number, number],
+  { outputs, inputs, taps }: Size,
+): Float64Array {
+  const inner = inputs * taps;
+  const size = outputs * block;
+  let turned = Float64Array.from({ length: outputs * inner }, (_, at) => w[at]!);
+  for (let i = 0; i < factors; i++) {
+    const k = 2 ** i * (block / 2);
+    const order: number[] = [];
+    for (let c = 0; c < outputs / (2 * k); c++)
+      for (let near = 0; near < k; near++) for (const g of [0, 1]) order.push((c * 2 + g) * k + near);
+    const sorted = Float64Array.from(turned, (_, at) => turned[order[Math.floor(at / inner)]! * inner + (at % inner)]!);
+    // R x, and not x R: the blocks of the turned matrix are those of -Q.
+    const own = Array.from({ length: size }, (_, at) => {
+      const [first, row, column] = [at - (at % (block * block)), Math.floor((at % (block * block)) / block), at % block];
+      return blocks[i * size + first + column * block + row]!;
+    });
+    const change = rotated(sorted, own, block, { outputs, inputs, taps });
+    const next = new Float64Array(turned.length);
+    for (const [place, output] of order.entries())
+      for (let j = 0; j < inner; j++) next[output * inner + j] = sorted[place * inner + j]! + change[place * inner + j]!;
+    turned = next;
+  }
+  return turned.map((value, at) => value - w[at]!);
+}

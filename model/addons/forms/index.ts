@@ -4,8 +4,8 @@ import { full } from "./full.ts";
 import { glora } from "./glora.ts";
 import { lora } from "./low-rank.ts";
 import { loha, lokr } from "./lycoris.ts";
-import { oft } from "./oft.ts";
+import { boft, oft } from "./oft.ts";
 
 export type { DeltaForm, DeltaSize, MakeDelta, Parts } from "./form.ts";
 
-export const deltaForms: readonly DeltaForm[] = [lora, loha, lokr, glora, oft, full];
+export const deltaForms: readonly DeltaForm[] = [lora, loha, lokr, glora, boft, oft, full];
