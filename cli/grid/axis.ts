@@ -33,7 +33,7 @@ const wholeOptions = new Set(
 );
 const numberOptions = new Set(
   (
-    "guidance guidance-rescale image-guidance strength eta sigma-min sigma-max rho churn churn-min churn-max noise-scale " +
+    "guidance guidance-rescale image-guidance strength eta sigma-min sigma-max rho beta-alpha beta-beta churn churn-min churn-max noise-scale " +
     "variation-strength hires-scale hires-denoise hires-guidance mask-blur lora-strength"
   ).split(" "),
 );

@@ -95,6 +95,8 @@ function settingsOf(reader: Reader): Settings {
     sigmaMin: reader.number("Schedule min sigma"),
     sigmaMax: reader.number("Schedule max sigma"),
     rho: reader.number("Schedule rho"),
+    betaAlpha: reader.number("Beta schedule alpha"),
+    betaBeta: reader.number("Beta schedule beta"),
     zeroSnr: reader.text("Noise Schedule") === zeroSnrLabel || undefined,
     discardPenultimate: flag(reader.text("Discard penultimate sigma")),
     refinerAt: reader.number("Refiner switch at"),

@@ -4,7 +4,7 @@
  * while sampling, the order is that of its steps.
  */
 
-import { resolveSampling, type SamplingChoice } from "../../model/sampling/index.ts";
+import { defaultBetaShape, resolveSampling, type SamplingChoice } from "../../model/sampling/index.ts";
 import type { LoraReference, PictureRecipe, Settings } from "./recipe.ts";
 
 type Value = string | number | bigint | undefined;
@@ -54,6 +54,7 @@ function entries(recipe: PictureRecipe): Entry[] {
     ["Schedule min sigma", s.sigmaMin],
     ["Schedule max sigma", s.sigmaMax],
     ["Schedule rho", s.rho],
+    ...betaEntries(s, choice),
     [choice.sampler.name === "ddim" ? "Eta DDIM" : "Eta", s.eta === choice.sampler.eta ? undefined : s.eta],
     ["Sigma churn", s.churn || undefined],
     ["Sigma tmin", s.churnMin || undefined],
@@ -73,7 +74,7 @@ function refinerTitle(refiner: PictureRecipe["refiner"]): string | undefined {
 
 function hiresEntries(s: Settings, choice: SamplingChoice): Entry[] {
   if (s.hiresScale === undefined && s.hiresResize === undefined) return [];
-  const second = resolveSampling({ sampler: s.hiresSampler ?? s.sampler, schedule: s.hiresSchedule ?? s.schedule });
+  const second = secondChoice(s);
   const label = scheduleLabel(second);
   return [
     ["Hires sampler", second.sampler.name === choice.sampler.name ? undefined : second.sampler.label],
@@ -96,6 +97,20 @@ function maskEntries({ command, settings: s }: PictureRecipe): Entry[] {
     ["Masked area padding", s.onlyMasked ? s.padding : undefined],
     ["Masked content", contentLabels[s.fill ?? ""]],
   ];
+}
+
+/** Written with that schedule always, whichever pass has it. */
+function betaEntries(s: Settings, { schedule }: SamplingChoice): Entry[] {
+  if (schedule?.name !== "beta" && secondChoice(s).schedule?.name !== "beta") return [];
+  return [
+    ["Beta schedule alpha", s.betaAlpha ?? defaultBetaShape],
+    ["Beta schedule beta", s.betaBeta ?? defaultBetaShape],
+  ];
+}
+
+/** Sampler and schedule of the second pass. */
+function secondChoice(s: Settings): SamplingChoice {
+  return resolveSampling({ sampler: s.hiresSampler ?? s.sampler, schedule: s.hiresSchedule ?? s.schedule });
 }
 
 /** What A1111 resolves "Automatic" to; it stays where the sampler's own levels have no name there. */

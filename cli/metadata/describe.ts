@@ -59,6 +59,8 @@ const groups: readonly (readonly [label: string, names: Partial<Record<SettingNa
       sigmaMin: "least sigma",
       sigmaMax: "largest sigma",
       rho: "rho",
+      betaAlpha: "alpha",
+      betaBeta: "beta",
       discardPenultimate: "no penultimate sigma",
     },
   ],

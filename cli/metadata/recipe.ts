@@ -63,6 +63,9 @@ export const settingKinds = {
   sigmaMin: "number",
   sigmaMax: "number",
   rho: "number",
+  /** Shape of the schedule beta, each 0.6 where it is not given. */
+  betaAlpha: "number",
+  betaBeta: "number",
   discardPenultimate: "flag",
   zeroSnr: "flag",
   /** SDXL: WIDTHxHEIGHT, TOP,LEFT and WIDTHxHEIGHT that the model is told. */

@@ -85,7 +85,8 @@ export function textsOf(recipe: PictureRecipe): Record<string, string> {
 
 function sampling(settings: GeneratedImage["settings"]): Settings {
   const { steps, sampler, schedule, guidance, guidanceRescale, clipSkip, compat } = settings;
-  const { sigmas, sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, refinerAt } = settings;
+  const { sigmas, sigmaMin, sigmaMax, rho, betaAlpha, betaBeta, eta, churn, churnMin, churnMax } = settings;
+  const { noiseScale, discardPenultimate, refinerAt } = settings;
   return {
     steps,
     sampler,
@@ -95,7 +96,20 @@ function sampling(settings: GeneratedImage["settings"]): Settings {
     guidanceRescale: guidanceRescale === 0 ? undefined : guidanceRescale,
     clipSkip: clipSkip === 1 ? undefined : clipSkip,
     compat,
-    ...{ sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, refinerAt },
+    ...{
+      sigmaMin,
+      sigmaMax,
+      rho,
+      betaAlpha,
+      betaBeta,
+      eta,
+      churn,
+      churnMin,
+      churnMax,
+      noiseScale,
+      discardPenultimate,
+      refinerAt,
+    },
   };
 }
 

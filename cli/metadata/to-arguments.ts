@@ -33,6 +33,8 @@ export const settingFlags: Readonly<Record<SettingName, string | undefined>> = {
   sigmaMin: "--sigma-min",
   sigmaMax: "--sigma-max",
   rho: "--rho",
+  betaAlpha: "--beta-alpha",
+  betaBeta: "--beta-beta",
   discardPenultimate: "--discard-penultimate",
   zeroSnr: "--zero-snr",
   originalSize: "--original-size",

@@ -15,6 +15,8 @@ const names = [
   "sigmaMin",
   "sigmaMax",
   "rho",
+  "betaAlpha",
+  "betaBeta",
   "churn",
   "churnMin",
   "churnMax",

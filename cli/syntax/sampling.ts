@@ -33,6 +33,7 @@ export function addPromptOptions(command: Command): void {
 
 export function addSamplerOptions(command: Command): void {
   const level = (name: string) => decimalNumber(name, { min: 0, max: 1e6 });
+  const betaShape = (name: string) => decimalNumber(name, { min: 0.01, max: 50, hint: "0.6 is usual, 1 spaces evenly" });
   command
     .addOption(
       number("--eta <share>", "noise that ddim and the ancestral samplers add, 0 to 1", decimalNumber("eta", { min: 0, max: 1 })),
@@ -41,6 +42,14 @@ export function addSamplerOptions(command: Command): void {
     .addOption(number("--sigma-min <sigma>", "smallest noise level of the schedule", level("sigma-min")))
     .addOption(number("--sigma-max <sigma>", "largest noise level of the schedule", level("sigma-max")))
     .addOption(number("--rho <number>", "curvature of karras and polyexponential", decimalNumber("rho", { min: 0.01, max: 999 })))
+    .addOption(
+      number(
+        "--beta-alpha <number>",
+        "shape of the schedule beta: below 1 it is denser at low noise (default: 0.6)",
+        betaShape("beta-alpha"),
+      ),
+    )
+    .addOption(number("--beta-beta <number>", "below 1 it is denser at high noise (default: 0.6)", betaShape("beta-beta")))
     .addOption(number("--churn <amount>", "fresh noise for euler, heun and dpm_2 (default: 0)", level("churn")))
     .addOption(number("--churn-min <sigma>", "churn at noise levels from here up", level("churn-min")))
     .addOption(number("--churn-max <sigma>", "churn at noise levels up to here", level("churn-max")))
@@ -115,6 +124,8 @@ export function samplingValues(values: Values): Omit<PictureSettings, "negative"
     sigmaMin: picked("sigmaMin"),
     sigmaMax: picked("sigmaMax"),
     rho: picked("rho"),
+    betaAlpha: picked("betaAlpha"),
+    betaBeta: picked("betaBeta"),
     churn: picked("churn"),
     churnMin: picked("churnMin"),
     churnMax: picked("churnMax"),

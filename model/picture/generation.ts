@@ -24,6 +24,8 @@ type SamplerTuning = Pick<
   | "sigmaMin"
   | "sigmaMax"
   | "rho"
+  | "betaAlpha"
+  | "betaBeta"
   | "eta"
   | "churn"
   | "churnMin"
@@ -176,8 +178,12 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
 }
 
 function tuningOf(options: GenerateOptions): SamplerTuning {
-  const { sigmas, sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, compat } = options;
-  return { sigmas, sigmaMin, sigmaMax, rho, eta, churn, churnMin, churnMax, noiseScale, discardPenultimate, compat };
+  const { sigmas, sigmaMin, sigmaMax, rho, betaAlpha, betaBeta, eta, churn, churnMin, churnMax } = options;
+  const { noiseScale, discardPenultimate, compat } = options;
+  return {
+    ...{ sigmas, sigmaMin, sigmaMax, rho, betaAlpha, betaBeta, eta, churn, churnMin, churnMax },
+    ...{ noiseScale, discardPenultimate, compat },
+  };
 }
 
 function checkedRescale(rescale: number): number {

@@ -39,6 +39,7 @@ export {
   type SamplingPlan,
 } from "./sampling-plan.ts";
 export { resolveSchedule, type ScheduleEntry, schedules } from "./schedule-table.ts";
+export { defaultBetaShape } from "./schedules.ts";
 export { batchSeed, parseSeed, randomSeed } from "./seed.ts";
 export { type StepRule, stepRules } from "./strength.ts";
 export { leadingTransitions, type Transition } from "./transitions.ts";

@@ -37,7 +37,7 @@ export interface PlanOptions extends SamplingNames, ScheduleOptions {
   readonly sdxl?: boolean | undefined;
 }
 
-/** @throws UsageError INVALID_STEPS, INVALID_SIGMAS, INVALID_STRENGTH, INVALID_ETA, INVALID_CHURN, INVALID_CHURN_RANGE, INVALID_NOISE_SCALE, INVALID_SIGMA_RANGE, INVALID_RHO */
+/** @throws UsageError INVALID_STEPS, INVALID_SIGMAS, INVALID_STRENGTH, INVALID_ETA, INVALID_CHURN, INVALID_CHURN_RANGE, INVALID_NOISE_SCALE, INVALID_SIGMA_RANGE, INVALID_RHO, INVALID_BETA_ALPHA, INVALID_BETA_BETA */
 export function checkPlanOptions({ timesteps, sigmaMin, sigmaMax }: NoiseSchedule, options: PlanOptions): void {
   const { steps, sigmas, eta = 0, strength = 0, churn = 0, churnMin = 0, churnMax = churnMin, noiseScale = 1, rho = 1 } = options;
   if (sigmas !== undefined) checkSigmas(sigmas);
@@ -59,6 +59,14 @@ export function checkPlanOptions({ timesteps, sigmaMin, sigmaMax }: NoiseSchedul
       "is not a number above 0 and below 1000",
       "7 is usual for karras, 1 for polyexponential",
     );
+  const shapes = {
+    betaAlpha: ["INVALID_BETA_ALPHA", options.betaAlpha],
+    betaBeta: ["INVALID_BETA_BETA", options.betaBeta],
+  } as const;
+  for (const [name, [code, value]] of Object.entries(shapes)) {
+    if (value !== undefined && !(value >= 0.01 && value <= 50))
+      throw invalid(code, { [name]: value }, "is not within 0.01 and 50", "0.6 is usual, 1 spaces evenly");
+  }
   const [least, most] = [options.sigmaMin ?? sigmaMin, options.sigmaMax ?? sigmaMax];
   if (!(least > 0 && most > least && most < Number.POSITIVE_INFINITY)) {
     throw new UsageError("INVALID_SIGMA_RANGE", `sigmaMin, sigmaMax: ${least} and ${most} are no range above 0`, {

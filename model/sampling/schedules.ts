@@ -3,20 +3,22 @@
  * sigma), one more than there are steps (`ddim` may give a few more). `noise` is the model's training schedule.
  */
 
+import { type BetaShape, betaQuantile } from "./beta-quantile.ts";
 import { gitsLevels } from "./gits-levels.ts";
 import { linspace, type NoiseSchedule } from "./noise-schedule.ts";
-import { symmetricBetaQuantile } from "./symmetric-beta.ts";
 import { roundHalfToEven, trailingTimesteps } from "./transitions.ts";
 
 export type Schedule = (noise: NoiseSchedule, steps: number, options?: ScheduleOptions) => number[];
 
-/** Of those schedules that go by sigma alone: karras, exponential, polyexponential. */
 export interface ScheduleOptions {
-  /** Default: the model's own. */
+  /** Of those schedules that go by sigma alone: karras, exponential, polyexponential. Default: the model's own. */
   readonly sigmaMin?: number | undefined;
   readonly sigmaMax?: number | undefined;
   /** Curvature: 7 for karras, 1 for polyexponential. */
   readonly rho?: number | undefined;
+  /** Shape of beta's distribution, each 0.6 where it is not given. */
+  readonly betaAlpha?: number | undefined;
+  readonly betaBeta?: number | undefined;
 }
 
 /** Even in timestep, from the last to the first (the k-diffusion "discrete" schedule; A1111: Uniform). */
@@ -82,16 +84,16 @@ export const klOptimal: Schedule = (noise, steps) => arctanSigmas(noise, steps +
 export const klOptimalComfy: Schedule = (noise, steps) => [...arctanSigmas(noise, steps), 0];
 
 /** Quantiles of Beta(0.6, 0.6), denser at both ends, stretched over the range of sigma (Lee et al. 2024; as A1111 has it). */
-export const beta: Schedule = (noise, steps) => [
-  ...linspace(1, 0, steps).map((p) => noise.sigmaMin + symmetricBetaQuantile(p, 0.6) * (noise.sigmaMax - noise.sigmaMin)),
+export const beta: Schedule = (noise, steps, options) => [
+  ...linspace(1, 0, steps).map((p) => noise.sigmaMin + betaQuantile(p, betaShape(options)) * (noise.sigmaMax - noise.sigmaMin)),
   0,
 ];
 
 /** The same over the range of the timestep, rounded, each timestep once (as ComfyUI has it). */
-export const betaComfy: Schedule = (noise, steps) => {
+export const betaComfy: Schedule = (noise, steps, options) => {
   const timesteps = linspace(1, 0, steps + 1)
     .slice(0, -1)
-    .map((p) => roundHalfToEven(symmetricBetaQuantile(p, 0.6) * (noise.timesteps - 1)));
+    .map((p) => roundHalfToEven(betaQuantile(p, betaShape(options)) * (noise.timesteps - 1)));
   return [...[...new Set(timesteps)].map((t) => noise.sigmas[t]!), 0];
 };
 
@@ -164,6 +166,13 @@ function arctanSigmas(noise: NoiseSchedule, count: number): number[] {
 /** The table's sigmas at whole timesteps, held inside it, and 0. */
 function wholeTimesteps(noise: NoiseSchedule, steps: number, timestep: (step: number) => number): number[] {
   return [...Array.from({ length: steps }, (_, i) => noise.sigmas[Math.min(timestep(i), noise.timesteps - 1)]!), 0];
+}
+
+/** A1111's and ComfyUI's default, the paper's choice. */
+export const defaultBetaShape = 0.6;
+
+function betaShape({ betaAlpha = defaultBetaShape, betaBeta = defaultBetaShape }: ScheduleOptions = {}): BetaShape {
+  return { alpha: betaAlpha, beta: betaBeta };
 }
 
 function limits(noise: NoiseSchedule, { sigmaMin = noise.sigmaMin, sigmaMax = noise.sigmaMax }: ScheduleOptions = {}) {

@@ -23,6 +23,7 @@ describe("options of sampling, prompts and noise", () => {
   it.each([
     [["--sigmas", "14.6, 2.5,0"], { sigmas: [14.6, 2.5, 0] }],
     [["--sigma-min", "0.03", "--sigma-max", "10", "--rho", "5"], { sigmaMin: 0.03, sigmaMax: 10, rho: 5 }],
+    [["--beta-alpha", "0.5", "--beta-beta", "1"], { betaAlpha: 0.5, betaBeta: 1 }],
     [["--churn", "5", "--churn-min", "0.1", "--churn-max", "9"], { churn: 5, churnMin: 0.1, churnMax: 9 }],
     [["--noise-scale", "1.01", "--eta", "0.5"], { noiseScale: 1.01, eta: 0.5 }],
     [["--discard-penultimate"], { discardPenultimate: true }],
@@ -70,6 +71,8 @@ describe("options of sampling, prompts and noise", () => {
   it.each([
     [["--sigmas", "a,b"], "INVALID_SIGMAS"],
     [["--rho", "0"], "INVALID_RHO"],
+    [["--beta-alpha", "0"], "INVALID_BETA_ALPHA"],
+    [["--beta-beta", "51"], "INVALID_BETA_BETA"],
     [["--churn", "-1"], "INVALID_CHURN"],
     [["--guidance-rescale", "2"], "INVALID_GUIDANCE_RESCALE"],
     [["--rng", "dice"], "INVALID_RNG"],

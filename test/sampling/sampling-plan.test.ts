@@ -115,6 +115,8 @@ describe("plan", () => {
     [{ churnMin: 3, churnMax: 2 }, "INVALID_CHURN_RANGE"],
     [{ noiseScale: Number.POSITIVE_INFINITY }, "INVALID_NOISE_SCALE"],
     [{ rho: 0 }, "INVALID_RHO"],
+    [{ betaAlpha: 0 }, "INVALID_BETA_ALPHA"],
+    [{ betaBeta: Number.NaN }, "INVALID_BETA_BETA"],
     [{ strength: 1.5 }, "INVALID_STRENGTH"],
     [{ strength: -0.1 }, "INVALID_STRENGTH"],
     [{ strength: Number.NaN }, "INVALID_STRENGTH"],

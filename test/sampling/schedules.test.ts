@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { betaQuantile } from "../../model/sampling/beta-quantile.ts";
 import { resolveSchedule, schedules } from "../../model/sampling/index.ts";
 import { NoiseSchedule } from "../../model/sampling/noise-schedule.ts";
 import { variantOf } from "../../model/sampling/schedule-table.ts";
@@ -45,13 +46,14 @@ describe.skipIf(missing)("recorded schedules", () => {
   });
 });
 
+function near(actual: readonly number[], expected: readonly number[]): void {
+  expect(actual.length).toBe(expected.length);
+  // Given to six digits.
+  for (const [i, value] of expected.entries())
+    expect(Math.abs(actual[i]! - value)).toBeLessThanOrEqual(5e-6 * Math.max(value, 0.1));
+}
+
 describe("variants", () => {
-  const near = (actual: readonly number[], expected: readonly number[]) => {
-    expect(actual.length).toBe(expected.length);
-    // Given to six digits.
-    for (const [i, value] of expected.entries())
-      expect(Math.abs(actual[i]! - value)).toBeLessThanOrEqual(5e-6 * Math.max(value, 0.1));
-  };
   const comfy = (name: string, steps: number) => variantOf(resolveSchedule(name), { compat: "comfy" })(noise, steps);
 
   it("of ComfyUI have its values", () => {
@@ -152,4 +154,39 @@ describe("every schedule", () => {
       }
     },
   );
+});
+
+describe("quantiles of Beta(alpha, beta)", () => {
+  const shares = [0, 1e-6, 0.001, 0.03, 0.2, 0.37, 0.5, 0.61, 0.9, 0.999, 1 - 1e-6, 1];
+
+  it.each([
+    ["Beta(a, 1): p^(1/a)", 0.3, 1, (p: number) => p ** (1 / 0.3)],
+    ["Beta(1, b): 1 - (1-p)^(1/b)", 1, 0.45, (p: number) => 1 - (1 - p) ** (1 / 0.45)],
+    ["Beta(1, 50)", 1, 50, (p: number) => 1 - (1 - p) ** (1 / 50)],
+    ["Beta(1, 1): p", 1, 1, (p: number) => p],
+    ["Beta(1/2, 1/2), the arcsine law", 0.5, 0.5, (p: number) => Math.sin((Math.PI * p) / 2) ** 2],
+  ] as const)("%s", (_, alpha, beta, quantile) => {
+    for (const p of shares) expect(betaQuantile(p, { alpha, beta })).toBeCloseTo(quantile(p), 11);
+  });
+
+  it.each([
+    [2, 2, (x: number) => 3 * x ** 2 - 2 * x ** 3],
+    [2, 3, (x: number) => 6 * x ** 2 - 8 * x ** 3 + 3 * x ** 4],
+    [1.5, 2, (x: number) => 2.5 * x ** 1.5 - 1.5 * x ** 2.5],
+  ] as const)("Beta(%d, %d) by its distribution function", (alpha, beta, share) => {
+    for (const p of shares) expect(share(betaQuantile(p, { alpha, beta }))).toBeCloseTo(p, 12);
+  });
+
+  it("shape the schedule, A1111's and ComfyUI's", () => {
+    const entry = resolveSchedule("beta");
+    const shape = { betaAlpha: 1, betaBeta: 1 };
+    // Uniform: even in sigma, and in the timestep.
+    const [high, low] = [noise.sigmaMax, noise.sigmaMin];
+    near(entry.sigmas(noise, 5, shape), [high, low + 0.75 * (high - low), (high + low) / 2, low + 0.25 * (high - low), low, 0]);
+    const timesteps = [999, 799, 599, 400, 200];
+    expect(variantOf(entry, { compat: "comfy" })(noise, 5, shape)).toEqual([...timesteps.map((t) => noise.sigmas[t]!), 0]);
+    expect(entry.sigmas(noise, 9, { betaAlpha: 0.6 })).toEqual(entry.sigmas(noise, 9));
+    expect(entry.sigmas(noise, 9, { betaAlpha: 2 })[4]).toBeGreaterThan(entry.sigmas(noise, 9)[4]!);
+    expect(entry.sigmas(noise, 9, { betaBeta: 2 })[4]).toBeLessThan(entry.sigmas(noise, 9)[4]!);
+  });
 });

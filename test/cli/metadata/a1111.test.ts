@@ -209,6 +209,16 @@ describe("reading what A1111 writes", () => {
     expect(line("Hypernet: anime, Hypernet strength: 0.5").prompt).toBe("a fox<hypernet:anime:0.5>");
   });
 
+  it("has the shape of the schedule Beta, and its usual one too", () => {
+    const shaped = formatParameters(with_({}, { schedule: "beta", betaAlpha: 0.5 }));
+    expect(shaped).toContain("Schedule type: Beta, ");
+    expect(shaped).toContain("Beta schedule alpha: 0.5, Beta schedule beta: 0.6");
+    expect(read(shaped).settings).toMatchObject({ schedule: "Beta", betaAlpha: 0.5, betaBeta: 0.6 });
+    const second = { hiresScale: 2, hiresUpscaler: "Latent", hiresSchedule: "beta" };
+    expect(formatParameters(with_({}, second))).toContain("Beta schedule alpha: 0.6");
+    expect(formatParameters(with_({}, { betaAlpha: 0.5 }))).not.toContain("Beta schedule");
+  });
+
   it("reads back all that it writes", () => {
     const again = read(
       formatParameters(with_({ negative: "b" }, { variationSeed: 9n, variationStrength: 0.25, tiling: true, rho: 5 })),

@@ -249,7 +249,7 @@ describe("the command that makes a picture again", () => {
         "Model: sd15, Variation seed: 9, Variation seed strength: 0.25, Seed resize from: 512x512, Denoising strength: 0.5, Clip skip: 2, " +
         "ENSD: 31337, Tiling: True, Hires prompt: big, Hires upscale: 2, Hires steps: 10, Hires upscaler: Latent (nearest-exact), " +
         "Emphasis: No norm, Noise Schedule: Zero Terminal SNR, Discard penultimate sigma: True, Schedule min sigma: 0.1, Schedule max sigma: 10, Schedule rho: 5, " +
-        "Eta: 0.5, Sigma churn: 1, Sigma tmin: 0.1, Sigma tmax: 9, Sigma noise: 1.01, Version: v1.5.0",
+        "Beta schedule alpha: 0.5, Beta schedule beta: 1, Eta: 0.5, Sigma churn: 1, Sigma tmin: 0.1, Sigma tmax: 9, Sigma noise: 1.01, Version: v1.5.0",
     });
     expect(options).toMatchObject({ prompt: "--a (red:1.2) fox", negative: "-blurry", model: "sd15", seed: 5n, compat: "a1111" });
     expect(options).toMatchObject({
@@ -270,6 +270,8 @@ describe("the command that makes a picture again", () => {
       sigmaMin: 0.1,
       sigmaMax: 10,
       rho: 5,
+      betaAlpha: 0.5,
+      betaBeta: 1,
       eta: 0.5,
       churn: 1,
       churnMin: 0.1,
