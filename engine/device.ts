@@ -27,6 +27,7 @@ export class Device {
   readonly info: GPUAdapterInfo;
   readonly features: ReadonlySet<string>;
   readonly tier: Tier;
+  readonly limits: GPUSupportedLimits;
   /** Shaders run on the host's own cores, whatever the tier. */
   readonly isSoftware: boolean;
   /** Milliseconds that one submission of a replay may take. */
@@ -55,13 +56,18 @@ export class Device {
   readonly #placeholder: Tensor;
   readonly #failures: FailureWatch;
 
-  private constructor(origin: GPU, { gpu, info, tier, storage }: RequestedDevice, { patience, submitMillis }: DeviceOptions) {
+  private constructor(
+    origin: GPU,
+    { gpu, info, tier, storage, limits }: RequestedDevice,
+    { patience, submitMillis }: DeviceOptions,
+  ) {
     this.gpu = gpu;
     this.origin = origin;
     this.info = info;
     this.features = new Set(gpu.features as ReadonlySet<string>);
     this.tier = tier;
     this.storage = storage;
+    this.limits = limits;
     this.subgroupSize =
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
     this.isSoftware = isSoftware(info);
@@ -69,7 +75,7 @@ export class Device {
     this.#failures = new FailureWatch(gpu, { software: this.isSoftware, patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
     this.submitter = new Submitter(gpu);
-    this.#buffers = new BufferFactory(gpu, {
+    this.#buffers = new BufferFactory(gpu, limits.maxBufferSize, {
       destroyed: (buffer) => this.bindGroups.forget(buffer),
       makeRoom: () => this.trim(),
       outOfMemory: (message, cause) => this.#failures.outOfMemory(message, cause),
@@ -88,10 +94,6 @@ export class Device {
 
   get counters(): DeviceCounters {
     return this.submitter.counters;
-  }
-
-  get limits(): GPUSupportedLimits {
-    return this.gpu.limits;
   }
 
   /** Sizes for subgroup matrices; undefined where this device has none that limn can use. */

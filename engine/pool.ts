@@ -55,10 +55,13 @@ export interface FactoryEvents {
 export class BufferFactory {
   readonly counters: MemoryCounters = { liveBytes: 0, totalBytes: 0, peakBytes: 0 };
   readonly #device: GPUDevice;
+  readonly #maxBytes: number;
   readonly #events: FactoryEvents;
 
-  constructor(device: GPUDevice, events: FactoryEvents) {
+  /** `maxBytes`: of one buffer. */
+  constructor(device: GPUDevice, maxBytes: number, events: FactoryEvents) {
     this.#device = device;
+    this.#maxBytes = maxBytes;
     this.#events = events;
   }
 
@@ -72,7 +75,7 @@ export class BufferFactory {
 
   /** @throws OutOfMemoryError GPU_BUFFER_TOO_LARGE */
   expectPossible(bytes: number): void {
-    const limit = this.#device.limits.maxBufferSize;
+    const limit = this.#maxBytes;
     if (bytes > limit) {
       throw new OutOfMemoryError(
         "GPU_BUFFER_TOO_LARGE",

@@ -10,7 +10,7 @@ export interface DeviceOptions {
   readonly precision?: Precision | undefined;
   /** Features to do without, to test the paths of lesser adapters. */
   readonly withhold?: readonly string[];
-  /** Lower limits than the adapter's, to test the same. */
+  /** Lower limits than the adapter's, to test the same; also below those that WebGPU grants every device, which are only held to then. */
   readonly limits?: Readonly<Record<string, number>>;
   /** Seconds without a sign of life after which the GPU counts as hung; default 30, on software adapters 600 or more. */
   readonly patience?: number | undefined;
@@ -42,6 +42,8 @@ export interface RequestedDevice {
   readonly info: GPUAdapterInfo;
   readonly tier: Tier;
   readonly storage: "f32" | "f16";
+  /** What is granted, or the lower limits that were asked for. */
+  readonly limits: GPUSupportedLimits;
 }
 
 /** @throws AdapterError NO_ADAPTER, NO_DEVICE, TIER_UNSUPPORTED, F16_UNSUPPORTED */
@@ -67,5 +69,17 @@ export async function requestDevice(gpu: GPU, options: DeviceOptions): Promise<R
       cause,
     });
   });
-  return { gpu: device, info: adapter.info, tier, storage };
+  return { gpu: device, info: adapter.info, tier, storage, limits: atMost(device.limits, options.limits) };
+}
+
+/** WebGPU grants no limit below its defaults, such as bindings of 128 MiB. */
+function atMost(granted: GPUSupportedLimits, lower: DeviceOptions["limits"]): GPUSupportedLimits {
+  if (!lower) return granted;
+  const asked = new Map(Object.entries(lower));
+  return new Proxy(granted, {
+    get: (real, name) => {
+      const value: unknown = Reflect.get(real, name, real);
+      return typeof value === "number" ? Math.min(value, asked.get(String(name)) ?? value) : value;
+    },
+  });
 }

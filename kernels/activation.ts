@@ -37,7 +37,8 @@ export const activationVec4 = defineKernel({
     }`,
 });
 
-function activation(x: Tensor, name: Exclude<Activation, "none">): Tensor {
+/** The activation of that name, any shape. */
+export function activated(x: Tensor, name: Exclude<Activation, "none">): Tensor {
   const y = x.device.empty(x.shape, x.dtype, name);
   const options = { tunables: { ACTIVATION: activationCode[name] } };
   inBands(name, x.size, { x, y }, (band, count) => {
@@ -50,20 +51,20 @@ function activation(x: Tensor, name: Exclude<Activation, "none">): Tensor {
 
 /** x * sigmoid(x), any shape (Elfwing et al. 2017). */
 export function silu(x: Tensor): Tensor {
-  return activation(x, "silu");
+  return activated(x, "silu");
 }
 
 /** x * Phi(x) with the exact erf, any shape (Hendrycks and Gimpel 2016). */
 export function gelu(x: Tensor): Tensor {
-  return activation(x, "gelu");
+  return activated(x, "gelu");
 }
 
 /** x * sigmoid(1.702 x), any shape: OpenAI CLIP's activation. */
 export function quickGelu(x: Tensor): Tensor {
-  return activation(x, "quick_gelu");
+  return activated(x, "quick_gelu");
 }
 
 /** x, or 0.2 x below 0, any shape: ESRGAN's activation. */
 export function leakyRelu(x: Tensor): Tensor {
-  return activation(x, "leaky_relu");
+  return activated(x, "leaky_relu");
 }

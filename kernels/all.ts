@@ -5,6 +5,7 @@ import { addNaive, addVec4 } from "./add.ts";
 import { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
 import { blendKernel } from "./blend.ts";
 import { castNaive, castVec4 } from "./cast.ts";
+import { columnsKernel } from "./columns.ts";
 import { combineKernel, combineSlotsKernel } from "./combine.ts";
 import { composedGuidanceKernel } from "./composed-guidance.ts";
 import { concatNaive, concatVec4 } from "./concat.ts";
@@ -56,6 +57,7 @@ export const allKernels: readonly KernelDefinition[] = [
   blendKernel,
   castNaive,
   castVec4,
+  columnsKernel,
   combineKernel,
   combineSlotsKernel,
   concatNaive,

@@ -5,6 +5,7 @@ export { allKernels } from "./all.ts";
 export { type AttentionOptions, attention } from "./attention/index.ts";
 export { blend } from "./blend.ts";
 export { cast } from "./cast.ts";
+export { columns } from "./columns.ts";
 export { combine, type Term } from "./combine.ts";
 export { composedGuidance, maxComposed } from "./composed-guidance.ts";
 export { concat } from "./concat.ts";

@@ -4,6 +4,7 @@ import { attentionMatrix, matrix, matrixFits } from "./matrix.ts";
 import { attentionNaive, naive } from "./naive.ts";
 import { type AttentionOptions, type AttentionProblem, attentionProblem } from "./problem.ts";
 import { attentionSoftware, software, softwareFits } from "./software.ts";
+import { splitOf } from "./split.ts";
 import { attentionTiled, tiled, tiledFits } from "./tiled.ts";
 
 export type { AttentionOptions };
@@ -28,25 +29,14 @@ const orders = {
 /**
  * Scaled dot-product attention (Vaswani et al. 2017, equation 1) of `heads` heads.
  * q [N, T, wq], k [N, S, wk], v [N, S, wv] -> [N, T, heads * headDim]; head h takes columns first + h * headDim onwards of each row.
- * Statistics and sums in f32. Throws a ShapeError where sizes, columns or dtypes don't fit together.
+ * Statistics and sums in f32. Where a tensor is larger than a binding, images, heads and queries are taken apart. Throws a ShapeError where
+ * sizes, columns or dtypes don't fit together, a LimnError BINDING_TOO_LARGE where one head's keys are too large.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const problem = attentionProblem(q, k, v, options);
-  const { maxStorageBufferBindingSize: limit } = q.device.limits;
-  if (problem.sizes.batch > 1 && [q, k, v].some((tensor) => tensor.bytes > limit)) return imageByImage(q, k, v, options);
+  const inParts = splitOf(q, k, v, options);
+  if (inParts) return inParts(attention);
   const rung =
     orders[q.device.tier].find((name) => q.device.accepts(`attention/${name}`) && attentionRungs[name].fits(problem)) ?? "naive";
   return attentionRungs[rung].run(problem);
-}
-
-/** Where all images together are more than one binding may have. */
-function imageByImage(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const [batch = 1, queries = 1] = q.shape;
-  const result = q.device.empty([batch, queries, options.heads * options.headDim], q.dtype, "attention");
-  for (let n = 0; n < batch; n++) {
-    const image = attention(q.rows(n, n + 1), k.rows(n, n + 1), v.rows(n, n + 1), options);
-    q.device.copy(image, result.rows(n, n + 1));
-    image.free();
-  }
-  return result;
 }

@@ -1,5 +1,5 @@
 /** @file The sizes of a convolution: from shapes and options to what the kernels need, checked once. */
-import { expectShape, ShapeError, type Tensor } from "../../engine/index.ts";
+import { expectShape, LimnError, ShapeError, type Tensor } from "../../engine/index.ts";
 import { checkEpilogue, type EpilogueOptions } from "../matmul/epilogue.ts";
 
 export interface Padding {
@@ -114,7 +114,8 @@ export interface Band {
 
 /**
  * Cuts a sample into bands of output rows, so that a band and the input under it take at most `limit` bytes each (a binding's size)
- * and begin on multiples of `alignment`. Throws a ShapeError where a single row is too large.
+ * and begin on multiples of `alignment`.
+ * @throws LimnError BINDING_TOO_LARGE where a single row is too large
  */
 export function bandsOf(
   sizes: Convolution,
@@ -142,11 +143,10 @@ export function bandsOf(
   };
   while (rows > 0 && !fitsEverywhere()) rows -= outputStep;
   if (rows === 0) {
-    throw new ShapeError(
+    throw new LimnError(
+      "BINDING_TOO_LARGE",
       `conv2d: ${outputStep} rows of ${outputRowBytes} bytes (input ${inputRowBytes}) exceed one binding (${limit})`,
-      {
-        hint: "make a smaller picture",
-      },
+      { hint: "make a smaller picture", context: { rowBytes: outputRowBytes, limit } },
     );
   }
   const bands: Band[] = [];

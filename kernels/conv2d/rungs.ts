@@ -1,13 +1,13 @@
 /** @file The rungs of convolution as functions of one signature: how each is launched, in bands of rows where a tensor is large. */
 import { type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
-import { gelu, leakyRelu, quickGelu, silu } from "../activation.ts";
+import { activated } from "../activation.ts";
 import { add } from "../add.ts";
 import { epilogueTerms } from "../matmul/epilogue.ts";
 import { type MatrixPlan, matrixPlan } from "../matmul/matrix-plan.ts";
 import { words } from "../matmul/matrix-tile.ts";
 import { addSlabs, emptySlabs } from "../matmul/slabs.ts";
 import { slabUniforms, slicedTile, tileGrid, tileOf } from "../matmul/tile.ts";
-import { type Activation, activationCode } from "../snippets.ts";
+import { activationCode } from "../snippets.ts";
 import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 import { conv2dNaive } from "./naive.ts";
@@ -124,8 +124,8 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
   if (activation !== "none") {
     return x.device.scope(() => {
       const sum = software(x, weight, { ...options, activation: "none", residual: undefined }, sizes);
-      const activated = activations[activation](sum);
-      return residual ? add(activated, residual) : activated;
+      const y = activated(sum, activation);
+      return residual ? add(y, residual) : y;
     });
   }
   const lanes = x.device.subgroupSize;
@@ -138,13 +138,6 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
     });
   });
 }
-
-const activations: Readonly<Record<Exclude<Activation, "none">, (x: Tensor) => Tensor>> = {
-  silu,
-  gelu,
-  quick_gelu: quickGelu,
-  leaky_relu: leakyRelu,
-};
 
 /** Whether channels (and where they lie in channelAdd) come in fours. */
 export function inQuads({ channelAdd, channelAddColumn = 0 }: Conv2dOptions, { channels, outputs }: Convolution): boolean {

@@ -1,5 +1,6 @@
 /** @file GEMM: y = activation(x weight + bias) + residual. */
 import { expectShape, ShapeError, type Tensor } from "../../engine/index.ts";
+import { conv2d } from "../conv2d/index.ts";
 import { geglu } from "../geglu.ts";
 import { checkEpilogue, type EpilogueOptions } from "./epilogue.ts";
 import { type MatmulRung, matmulRungs, matrixFits, matrixGeglu, tiledGeglu } from "./rungs.ts";
@@ -30,6 +31,8 @@ export interface Product {
 export function matmul(x: Tensor, weight: Tensor, options: MatmulOptions = {}, rung?: MatmulRung): Tensor {
   const product = productOf(x, weight, options);
   checkEpilogue("matmul", options, [...x.shape.slice(0, -1), product.columns]);
+  const parts = partsOf(weight, options, product);
+  if (parts > 1) return asConvolution(x, weight, options, product, parts, rung);
   return matmulRungs[rung ?? chooseRung(x, weight, options, product)](x, weight, options, product);
 }
 
@@ -41,6 +44,7 @@ export function matmulGeglu(x: Tensor, weight: Tensor, { bias }: { bias?: Tensor
   const product = productOf(x, weight, {});
   checkEpilogue("matmul", { bias }, [...x.shape.slice(0, -1), product.columns]);
   const chosen = rung ?? chooseRung(x, weight, {}, product);
+  if (partsOf(weight, {}, product) > 1) return x.device.scope(() => geglu(matmul(x, weight, { bias }, rung)));
   if (chosen === "matrix" && product.columns % 16 === 0) return matrixGeglu(x, weight, bias, product);
   if (chosen === "tiled" && product.columns % 8 === 0) return tiledGeglu(x, weight, bias, product);
   return x.device.scope(() => geglu(matmulRungs[chosen](x, weight, { bias }, product)));
@@ -58,6 +62,32 @@ function productOf(x: Tensor, weight: Tensor, { transposed = false }: MatmulOpti
     );
   }
   return { rows, inner, columns };
+}
+
+/** Into how many parts of its rows, each aligned, a weight must be cut to fit into bindings; 1 where it fits, or nothing helps. */
+function partsOf(weight: Tensor, { transposed }: MatmulOptions, { inner }: Product): number {
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = weight.device.limits;
+  if (weight.bytes <= limit || transposed) return 1;
+  const fits = (parts: number) =>
+    inner % (8 * parts) === 0 && weight.bytes / parts <= limit && (weight.bytes / parts) % alignment === 0;
+  for (let parts = 2; parts <= inner / 8; parts++) if (fits(parts)) return parts;
+  return 1;
+}
+
+/** A row of numbers is a row of `parts` pixels, and the product a window over it, whose taps a convolution takes one by one. */
+function asConvolution(
+  x: Tensor,
+  weight: Tensor,
+  options: MatmulOptions,
+  { rows, inner, columns }: Product,
+  parts: number,
+  rung?: MatmulRung,
+): Tensor {
+  const { bias, activation = "none" } = options;
+  const residual = options.residual?.reshape([1, rows, 1, columns]);
+  const pixels = x.reshape([1, rows, parts, inner / parts]);
+  const window = weight.reshape([1, parts, inner / parts, columns]);
+  return conv2d(pixels, window, { bias, activation, residual }, rung).reshape([...x.shape.slice(0, -1), columns]);
 }
 
 function chooseRung(x: Tensor, weight: Tensor, options: MatmulOptions, product: Product): MatmulRung {

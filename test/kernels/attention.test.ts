@@ -4,7 +4,7 @@ import { attention, attentionRungs, attentionSoftware, attentionTiled } from "..
 import { type AttentionOptions, attentionProblem } from "../../kernels/attention/problem.ts";
 import { tiled } from "../../kernels/attention/tiled.ts";
 import { type AttentionCase, attentionOracle } from "../oracle/attention.ts";
-import { closeTo, createNullDevice, limited, needs, useDevice } from "./harness.ts";
+import { closeTo, createNullDevice, limited, needs, useDevice, withBindingsOf } from "./harness.ts";
 
 // f32: sums of at most 300 numbers of size 1, exponents to 1e-6. f16: the result's rounding (2^-11).
 const tolerance = { f32: 5e-6, f16: 1e-3 };
@@ -138,6 +138,55 @@ for (const tier of ["software", "f32"] as const) {
     }
   });
 }
+
+describe("tensors larger than a binding", () => {
+  const split: readonly (readonly [what: string, limit: number, c: Case])[] = [
+    ["images", 130 * 3 * 40 * 4, { batch: 3, queries: 130, keys: 130, heads: 2, headDim: 20, fused: true }],
+    ["heads, then queries", 2 * 130 * 16 * 4, { batch: 1, queries: 130, keys: 130, heads: 3, headDim: 16, fused: true }],
+    ["queries of one wide head", 65 * 64 * 4, { batch: 1, queries: 65, keys: 65, heads: 1, headDim: 64, fused: true }],
+    ["rows that begin anywhere", 4700, { batch: 2, queries: 77, keys: 33, heads: 2, headDim: 12, margin: 4 }],
+    ["images, causal", 77 * 32 * 4, { batch: 2, queries: 77, keys: 77, heads: 2, headDim: 16, causal: true }],
+  ];
+
+  for (const tier of ["software", "f32"] as const) {
+    describe(`tier ${tier}`, () => {
+      const gpu = useDevice({ tier });
+      for (const dtype of ["f32", "f16"] as const) {
+        test.for(split)(`${dtype} %s: the same numbers in parts`, async ([, limit, c], { skip }) => {
+          if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+          const { upload, options, expected } = setUp(gpu, c, dtype);
+          const attend = async () => {
+            const before = gpu.device.counters.dispatches;
+            const y = await gpu.evaluate(() => attention(...upload(), options));
+            return { y, dispatches: gpu.device.counters.dispatches - before };
+          };
+          const whole = await attend();
+          // Sums may be f32 beside f16 operands, and causal queries stay together.
+          const bytes = dtype === "f16" && !c.causal ? limit / 2 : limit;
+          const parts = await withBindingsOf(gpu.device, bytes, attend);
+          expect(parts.dispatches).toBeGreaterThan(whole.dispatches);
+          expect(parts.y).toEqual(whole.y);
+          closeTo(parts.y, expected, tolerance[dtype]);
+        });
+      }
+    });
+  }
+
+  describe("too large for any part", () => {
+    const gpu = useDevice();
+    test("the keys of one head, and one query, are named with both sizes", async () => {
+      const of = (shape: readonly number[], heads: number) => () =>
+        gpu.device.scope(() => {
+          const qkv = gpu.device.empty(shape, "f32");
+          attention(qkv, qkv, qkv, { heads, headDim: shape[2]! / heads });
+        });
+      await withBindingsOf(gpu.device, 4096, async () => {
+        expect(of([1, 130, 16], 2)).toThrow(/keys of one head take 4160 bytes, a binding may have 4096/);
+        expect(of([1, 1, 4096], 8)).toThrow(/1 rows of 16384 bytes are more than a binding may have \(4096\)/);
+      });
+    });
+  });
+});
 
 test("the compiler accepts the variants that this adapter may not have", async () => {
   const device = await createNullDevice();

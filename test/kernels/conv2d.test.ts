@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
 import { bandsOf, convolutionOf } from "../../kernels/conv2d/convolution.ts";
 import { type Conv2dRung, conv2d } from "../../kernels/conv2d/index.ts";
+import { windowParts } from "../../kernels/conv2d/weight-parts.ts";
 import * as oracle from "../oracle/conv2d.ts";
-import { closeTo, forEachDType, limited, needs, type TestDevice, useDevice } from "./harness.ts";
+import { closeTo, forEachDType, limited, needs, type TestDevice, useDevice, withBindingsOf } from "./harness.ts";
 
 // Sums of up to 9 x 320 products in f32; f16 adds one rounding of the result, 2^-11 of its size.
 const tolerance = { f32: 4e-6, f16: 1e-3 };
@@ -204,5 +205,51 @@ describe("tensors larger than a binding", () => {
           }
       return undefined;
     });
+  });
+});
+
+describe("weights larger than a binding", () => {
+  // A tap takes 1 KiB, so that a binding holds a row of the window, or two taps. Maps go in bands, too.
+  const split: readonly Case[] = [
+    { x: [2, 12, 8, 16], window: [3, 3], outputs: 16, padding: same, bias: true, channelAdd: true, residual: true },
+    { x: [1, 9, 8, 16], window: [3, 3], outputs: 16, padding: below, stride: 2, bias: true, activation: "silu", residual: true },
+    { x: [1, 7, 6, 16], window: [3, 3], outputs: 16, padding: same, upsample: true },
+    { x: [2, 12, 8, 16], window: [3, 3], outputs: 16, padding: same, bias: true, wrap: true },
+    { x: [1, 5, 8, 16], window: [1, 5], outputs: 16, bias: true },
+  ];
+  const gpu = useDevice();
+  for (const limit of [4096, 2048]) {
+    for (const rung of rungs) {
+      for (const c of split) {
+        test(`${rung} ${describeCase(c)} in bindings of ${limit} bytes`, async ({ skip }) => {
+          if (rung === "software") needs(gpu.device, "subgroups", skip);
+          await withBindingsOf(gpu.device, limit, () => check(gpu, "f32", c, rung));
+        });
+      }
+    }
+  }
+
+  test("f16: the parts' sums are rounded once", async ({ skip }) => {
+    needs(gpu.device, "shader-f16", skip);
+    await withBindingsOf(gpu.device, 4096, () => check(gpu, "f16", { ...split[0]!, x: [2, 12, 8, 32] }));
+  });
+
+  test.each([
+    [9, 1],
+    [8, 2],
+    [3, 3],
+    [2, 6],
+    [1, 9],
+  ])("a binding of %i taps makes %i parts of 3 x 3, which cover it", (taps, count) => {
+    const sizes = { kernelHeight: 3, kernelWidth: 3 } as Parameters<typeof windowParts>[0];
+    const parts = windowParts(sizes, 9 * 256, taps * 256)!;
+    expect(parts).toHaveLength(count);
+    const covered = parts.flatMap(({ top, left, height, width }) => {
+      expect(height * width).toBeLessThanOrEqual(taps);
+      expect(height === 1 || width === 3).toBe(true);
+      return Array.from({ length: height * width }, (_, i) => top * 3 + left + i);
+    });
+    expect(covered).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(windowParts(sizes, 9 * 256, 255)).toBeUndefined();
   });
 });

@@ -3,6 +3,7 @@ import { ShapeError } from "../../engine/index.ts";
 import {
   add,
   cast,
+  columns,
   composedGuidance,
   concat,
   copy,
@@ -92,6 +93,17 @@ describe("element-wise kernels", () => {
       expect(Array.from(actual)).toEqual(Array.from(oracle.concat(a.values, b.values, 30)));
     });
 
+    test.for([
+      [0, 1],
+      [3, 5],
+      [4, 8],
+    ] as const)("columns from %i on, %i of 12", async ([first, count], { skip }) => {
+      if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
+      const x = gpu.random([2, 3, 5, 12], dtype);
+      const actual = await gpu.evaluate(() => columns(x.upload(), first, count));
+      expect(Array.from(actual)).toEqual(Array.from(x.values).filter((_, i) => i % 12 >= first && i % 12 < first + count));
+    });
+
     test.for(counts)("cast, copy and fill of %i", async (count, { skip }) => {
       if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
       const x = gpu.random([count], "f32", { std: 100 });
@@ -174,6 +186,7 @@ describe("element-wise kernels", () => {
       expect(() => composedGuidance(x, [1])).toThrow(ShapeError);
       expect(() => add(x, gpu.device.empty([3, 2, 2, 6]))).toThrow(/shapes differ/);
       expect(() => concat(x, gpu.device.empty([2, 3, 2, 5]))).toThrow(/only the last axes may differ/);
+      expect(() => columns(x, 2, 5)).toThrow(/2\.\.7 lie outside 0\.\./);
       expect(() => modelInput(gpu.device.empty([1, 2, 2, 4], "f32"), { factor: x })).toThrow(ShapeError);
     });
   });
@@ -190,5 +203,7 @@ describe("bindings of 64 KiB", () => {
     expect(Array.from(await gpu.evaluate(() => concat(x.upload(), b.upload())))).toEqual(
       Array.from(oracle.concat(x.values, b.values, 20200)),
     );
+    const middle = Array.from(x.values).filter((_, i) => i % 4 === 1 || i % 4 === 2);
+    expect(Array.from(await gpu.evaluate(() => columns(x.upload(), 1, 2)))).toEqual(middle);
   });
 });

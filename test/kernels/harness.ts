@@ -47,14 +47,22 @@ export function createNullDevice(options: DeviceOptions = {}): Promise<Device> {
 }
 
 /** A device on whatever adapter is there, for what needs more than one device. */
-export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  const device = await Device.create(instance("real"), options);
-  // WebGPU grants no limit below its defaults, such as bindings of 128 MiB: smaller ones are only claimed.
-  const claimed = new Map(Object.entries(options.limits ?? {}));
-  const limits = new Proxy(device.gpu.limits, {
-    get: (real, name) => claimed.get(String(name)) ?? Reflect.get(real, name, real),
+export function createDevice(options: DeviceOptions = {}): Promise<Device> {
+  return Device.create(instance("real"), options);
+}
+
+/** Runs `fn` while no binding of the device may have more than `bytes`. */
+export async function withBindingsOf<T>(device: Device, bytes: number, fn: () => Promise<T>): Promise<T> {
+  const { limits } = device;
+  const held = new Proxy(limits, {
+    get: (real, name) => (name === "maxStorageBufferBindingSize" ? bytes : Reflect.get(real, name, real)),
   });
-  return Object.defineProperty(device, "limits", { value: limits });
+  Object.defineProperty(device, "limits", { value: held, configurable: true });
+  try {
+    return await fn();
+  } finally {
+    Object.defineProperty(device, "limits", { value: limits, configurable: true });
+  }
 }
 
 export interface RandomInput {

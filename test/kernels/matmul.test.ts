@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
-import { type MatmulRung, matmul } from "../../kernels/matmul/index.ts";
+import { type MatmulRung, matmul, matmulGeglu } from "../../kernels/matmul/index.ts";
+import { geglu } from "../oracle/elementwise.ts";
 import * as oracle from "../oracle/matmul.ts";
 import { closeTo, forEachDType, limited, needs, type TestDevice, useDevice } from "./harness.ts";
 
@@ -124,4 +125,29 @@ describe("tensors larger than a binding", () => {
       await check(gpu, "f32", { shape: [1301, 20, 68], bias: true, residual: true }, rung);
     });
   }
+});
+
+describe("weights larger than a binding", () => {
+  const gpu = useDevice({ limits: { maxStorageBufferBindingSize: 8192 } });
+  for (const rung of rungs) {
+    test(`${rung} takes them a part of their rows after the other`, async ({ skip }) => {
+      if (rung === "software") needs(gpu.device, "subgroups", skip);
+      // 61,440 bytes, so in 10 parts of 24 rows; x and y go in bands.
+      await check(gpu, "f32", { shape: [37, 240, 64], bias: true, residual: true, activation: "gelu" }, rung);
+    });
+  }
+
+  test("geglu", async () => {
+    const [x, weight, bias] = [gpu.random([5, 240]), gpu.random([240, 64], "f32", { std: 0.06 }), gpu.random([64])];
+    const actual = await gpu.evaluate(() => matmulGeglu(x.upload(), weight.upload(), { bias: bias.upload() }));
+    const product = oracle.matmul(x.values, weight.values, { rows: 5, inner: 240, columns: 64, bias: bias.values });
+    closeTo(actual, geglu(Float32Array.from(product), 5, 32), tolerance.f32);
+  });
+
+  test("rows that can't be cut into aligned parts are refused with both sizes", () => {
+    gpu.device.scope(() => {
+      const [x, weight] = [gpu.device.empty([5, 20], "f32"), gpu.device.empty([20, 132], "f32")];
+      expect(() => matmul(x, weight)).toThrow(/f32\[.*\] takes 10560 bytes, a binding may have 8192/);
+    });
+  });
 });
