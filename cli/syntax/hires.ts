@@ -25,8 +25,8 @@ export function addHiresOptions(command: Command): void {
     .addOption(
       number(
         "--hires-steps <count>",
-        "steps of the second pass (default: as many as the first has)",
-        wholeNumber("hires-steps", { min: 1, max: 1000, hint: "10 to 20 is usual" }),
+        "steps of the second pass (default, and 0: as many as the first has)",
+        wholeNumber("hires-steps", { min: 0, max: 1000, hint: "10 to 20 is usual" }),
       ),
     )
     .addOption(
@@ -59,7 +59,8 @@ export function hiresValues(values: Values): HiresChoice | undefined {
   const choice: HiresChoice = {
     scale: picked("hiresScale"),
     size: picked("hiresSize"),
-    steps: picked("hiresSteps"),
+    // A1111's and stable-diffusion.cpp's rule.
+    steps: picked<number>("hiresSteps") || undefined,
     denoise: picked("hiresDenoise"),
     upscaler: picked("hiresUpscaler") ?? "latent",
     sampler: picked("hiresSampler"),

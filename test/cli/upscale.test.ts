@@ -87,6 +87,10 @@ describe("arguments of the hires pass", () => {
     });
   });
 
+  it("take 0 steps for as many as the first pass has (A1111, stable-diffusion.cpp)", () => {
+    expect(hires("--hires-scale", "2", "--hires-steps", "0")).toEqual(hires("--hires-scale", "2"));
+  });
+
   it.each([
     ["HIRES_INCOMPLETE", "--hires-steps", "5"],
     ["HIRES_INCOMPLETE", "--hires-upscaler", "latent"],
@@ -94,7 +98,7 @@ describe("arguments of the hires pass", () => {
     ["INVALID_HIRES_SCALE", "--hires-scale", "9"],
     ["INVALID_HIRES_SIZE", "--hires-size", "0x0"],
     ["INVALID_HIRES_SIZE", "--hires-size", "512"],
-    ["INVALID_HIRES_STEPS", "--hires-steps", "0"],
+    ["INVALID_HIRES_STEPS", "--hires-steps", "-1"],
     ["INVALID_HIRES_DENOISE", "--hires-denoise", "2"],
     ["INVALID_HIRES_GUIDANCE", "--hires-guidance", "-1"],
   ])("%s: %s", (code, ...words) => expect(codeOf(() => hires(...words))).toBe(code));
