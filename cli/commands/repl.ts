@@ -5,6 +5,7 @@ import { nearestName } from "../../model/sampling/index.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
 import { checkPicture } from "../pictures/check-picture.ts";
 import { makePictures } from "../pictures/make-pictures.ts";
+import type { RunningNumbers } from "../pictures/places.ts";
 import { lineWords } from "../pictures/prompt-list.ts";
 import { Session } from "../pictures/session.ts";
 import { type MadePicture, pictureRecord } from "../pictures/summary.ts";
@@ -76,6 +77,7 @@ class Repl {
   readonly #session: Session;
   readonly #settings: ReplSettings;
   readonly #tokenizer = new ClipTokenizer();
+  readonly #running: RunningNumbers = new Map();
   #current: AbortController | undefined;
   #last: { readonly line: string; readonly seed?: bigint } | undefined;
   firstError: unknown;
@@ -165,7 +167,8 @@ class Repl {
     this.#current = current;
     try {
       const start = performance.now();
-      const images = await makePictures(this.#session, [picture], AbortSignal.any([current.signal, this.#signal]));
+      const signal = AbortSignal.any([current.signal, this.#signal]);
+      const images = await makePictures(this.#session, [picture], { signal, numbers: this.#numbers() });
       const seed = images.at(-1)?.seed;
       this.#last = { line, ...(seed === undefined ? {} : { seed }) };
       await this.#report(images, (performance.now() - start) / 1000);
@@ -176,6 +179,13 @@ class Repl {
     } finally {
       this.#current = undefined;
     }
+  }
+
+  /** Names that are not of one line alone: every picture would have them. */
+  #numbers(): RunningNumbers {
+    const { output, saveLatent } = this.#settings.options(["--prompt="]);
+    for (const name of [output, saveLatent]) if (name !== undefined) this.#running.set(name, this.#running.get(name) ?? 0);
+    return this.#running;
   }
 
   async #report(images: readonly MadePicture[], seconds: number): Promise<void> {

@@ -4,19 +4,26 @@ import { picturesOf } from "./batches.ts";
 import { InitReader } from "./init.ts";
 import { readNoise } from "./latent-file.ts";
 import { keepPicture } from "./picture-file.ts";
-import { preparePlaces } from "./places.ts";
+import { preparePlaces, type RunningNumbers } from "./places.ts";
 import type { Session } from "./session.ts";
 import { withStyles } from "./styles.ts";
 import type { MadePicture } from "./summary.ts";
 
+export interface MakeOptions {
+  /** Stops this call, not the session. */
+  readonly signal?: AbortSignal | undefined;
+  /** Names that go on from earlier calls. Others are numbered where several pictures of this call share one. */
+  readonly numbers?: RunningNumbers | undefined;
+}
+
 /**
- * Everything that can be checked is checked for all of them before the first. `signal` stops this call, not the session.
+ * Everything that can be checked is checked for all of them before the first.
  * @throws LimnError of every class; the signal's reason when it is aborted
  */
 export async function makePictures(
   session: Session,
   asked: readonly PictureOptions[],
-  signal?: AbortSignal,
+  { signal, numbers }: MakeOptions = {},
 ): Promise<readonly MadePicture[]> {
   const wanted: PictureOptions[] = [];
   for (const one of asked) wanted.push(await withStyles(one));
@@ -24,7 +31,7 @@ export async function makePictures(
     session.progress.warn("the prompt is empty: the picture will show anything");
   }
   const requests = wanted.flatMap(picturesOf);
-  const places = await preparePlaces(requests);
+  const places = await preparePlaces(requests, numbers);
   const inits = new InitReader();
   for (const one of wanted) await inits.read(one);
   const images: MadePicture[] = [];

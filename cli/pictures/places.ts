@@ -1,4 +1,5 @@
 /** @file Where the pictures of a run go, one place a picture, all checked before anything is loaded. */
+import { existsSync, statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { FileSystemError, UsageError } from "../../engine/errors.ts";
 import { seedOf } from "../../model/picture/picture-noise.ts";
@@ -14,18 +15,21 @@ export interface Place {
   readonly latent: Output | undefined;
 }
 
+/** Names that are numbered on from call to call, as nobody knows how many pictures there will be; with the last number of each, at first 0. */
+export type RunningNumbers = Map<string, number>;
+
 /** Checks every output before anything is loaded. @throws FileSystemError; UsageError STDOUT_IS_TERMINAL */
-export async function preparePlaces(requests: readonly PictureRequest[]): Promise<Place[]> {
+export async function preparePlaces(requests: readonly PictureRequest[], running?: RunningNumbers): Promise<Place[]> {
   if (requests.some(({ options }) => options.output === "-")) refuseTerminal();
-  const [pictures, latents] = [new Names(requests, "output"), new Names(requests, "saveLatent")];
+  const [pictures, latents] = [new Names(requests, "output", running), new Names(requests, "saveLatent", running)];
   const taken = new Set<string>();
   const places: Place[] = [];
   for (const { options, batch } of requests) {
     const { output, saveLatent, overwrite, prompt } = options;
     const seed = seedOf({ ...options, batch });
-    const name = output === undefined ? distinct(defaultName(prompt, seed), taken) : pictures.next(output);
+    const name = output === undefined ? distinct(defaultName(prompt, seed), taken) : pictures.next(output, overwrite);
     const picture = output === "-" ? undefined : await prepareOutput(name, { overwrite, numbered: output === undefined });
-    const latent = saveLatent === undefined ? undefined : await prepareOutput(latents.next(saveLatent), { overwrite });
+    const latent = saveLatent === undefined ? undefined : await prepareOutput(latents.next(saveLatent, overwrite), { overwrite });
     if (latent && picture && latent.path === picture.path) {
       throw new FileSystemError("OUTPUT_EXISTS", `--save-latent and --output are the same file: ${latent.path}`, {
         hint: "give one of them another name",
@@ -52,22 +56,36 @@ function distinct(name: string, taken: Set<string>): string {
   return free;
 }
 
-/** A name that several pictures were given gets numbers: fox-1.png, fox-2.png. */
+/** A name that several pictures were given gets numbers: fox-1.png, fox-2.png. Those that run on pass over files that are there. */
 class Names {
   readonly #wanted = new Map<string, number>();
   readonly #given = new Map<string, number>();
+  readonly #running: RunningNumbers;
 
-  constructor(requests: readonly PictureRequest[], option: "output" | "saveLatent") {
+  constructor(requests: readonly PictureRequest[], option: "output" | "saveLatent", running: RunningNumbers = new Map()) {
+    this.#running = running;
     for (const { options } of requests) {
       const name = options[option];
       if (name !== undefined) this.#wanted.set(name, (this.#wanted.get(name) ?? 0) + 1);
     }
   }
 
-  next(name: string): string {
-    if ((this.#wanted.get(name) ?? 0) < 2) return name;
-    const number = (this.#given.get(name) ?? 0) + 1;
-    this.#given.set(name, number);
+  next(name: string, overwrite: boolean): string {
+    const runsOn = this.#running.has(name);
+    if ((!runsOn && (this.#wanted.get(name) ?? 0) < 2) || isOther(name)) return name;
+    const given = runsOn ? this.#running : this.#given;
+    let number = (given.get(name) ?? 0) + 1;
+    while (runsOn && !overwrite && existsSync(withNumber(name, number))) number++;
+    given.set(name, number);
     return withNumber(name, number);
+  }
+}
+
+/** A device or pipe takes any number of pictures, a folder none: both are meant as they are. */
+function isOther(name: string): boolean {
+  try {
+    return !statSync(name).isFile();
+  } catch {
+    return false; // what can't be looked at is told of where it is prepared
   }
 }

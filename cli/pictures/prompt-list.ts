@@ -81,9 +81,9 @@ function optionWords(line: string): string[] {
     }
     const name = optionName(written);
     if (name === "prompt" || name === "negative") {
-      // As A1111 does: all words up to the next option.
+      // As A1111 does: all words up to the next option, which here may be a short one too.
       const texts = value === undefined ? [] : [value];
-      while (words[at + 1] !== undefined && !words[at + 1]!.startsWith("--")) texts.push(words[++at]!);
+      while (words[at + 1] !== undefined && !/^(--|-[bgHmnoqsW]$)/.test(words[at + 1]!)) texts.push(words[++at]!);
       out.push(`--${name}=${texts.join(" ")}`);
     } else if (name === "tiling" && /^(true|false|0|1)$/i.test(words[at + 1] ?? "")) {
       if (/^(true|1)$/i.test(words[++at]!)) out.push("--tiling");

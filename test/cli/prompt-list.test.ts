@@ -42,6 +42,7 @@ describe("a list of prompts", () => {
         "--prompt 'it''s' --batch_size 2 --n_iter 3 --subseed 4 --subseed_strength 0.5 --tiling true",
         "--steps 4",
         "-n=x --prompt y",
+        '--prompt a cat-like dog - really -s 3 -n "sad, old" -g 2',
       ].join("\n"),
       "a dog",
       "--seed",
@@ -60,6 +61,7 @@ describe("a list of prompts", () => {
     expect(lines[2]).toMatchObject({ prompt: "its", batch: 2, count: 3, variation: { seed: 4n, strength: 0.5 }, tiling: true });
     expect(lines[3]).toMatchObject({ prompt: "a dog", steps: 4 });
     expect(lines[4]!.prompt).toBe("y");
+    expect(lines[5]).toMatchObject({ prompt: "a cat-like dog - really", steps: 3, negative: "sad, old", guidance: 2 });
   });
 
   it("works behind a prompt that begins with dashes", async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readPngTexts } from "../../cli/png/png.ts";
@@ -81,6 +81,35 @@ describe("limn repl", () => {
       height: 64,
     });
     expect(ran.code).toBe(0);
+  });
+
+  it("numbers the names that all its pictures would have, and leaves a line its own", async () => {
+    const at = folder();
+    writeFileSync(join(at, "x-2.png"), "mine");
+    const lines = [
+      "a red fox",
+      "--count 2 --prompt a cat --save-latent cat.safetensors",
+      "--prompt a dog -o dog.png",
+      "--prompt a dog -o dog.png",
+      ":set output /dev/null",
+      "a red fox",
+      ":set output .",
+      "a red fox",
+      ":set output none/y.png",
+      "a red fox",
+    ];
+    const ran = await limn(["repl", ...quick, "--seed", "3", "-o", "x.png", "--save-latent", "x.safetensors"], {
+      cwd: at,
+      input: lines.join("\n"),
+    });
+    const codes = [...ran.stderr.matchAll(/^error\[(\w+)\]/gm)].map((match) => match[1]);
+    expect(codes).toEqual(["OUTPUT_EXISTS", "OUTPUT_IS_FOLDER", "OUTPUT_FOLDER"]);
+    const paths = [...ran.stdout.toString().matchAll(/^(\S+) /gm)].map((match) => match[1]);
+    expect(paths).toEqual(["x-1.png", "x-3.png", "x-4.png", "dog.png", "/dev/null"]);
+    expect(readFileSync(join(at, "x-2.png"), "utf8")).toBe("mine");
+    const latents = readdirSync(at).filter((name) => name.endsWith(".safetensors"));
+    expect(latents.sort()).toEqual(["cat-1", "cat-2", "x-1", "x-2", "x-3"].map((name) => `${name}.safetensors`));
+    expect(ran.code).toBe(4);
   });
 
   it("stops a picture on Ctrl-C, and not itself (fault 64)", async () => {
