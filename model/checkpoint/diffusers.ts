@@ -119,21 +119,21 @@ function weightsOf(folder: ByteFolder, part: string, stems: readonly string[]): 
   const inFolder = [...folder.files].filter(
     (path) => path.startsWith(inPart(part, "")) && path.split("/").length === (part === "" ? 1 : 2),
   );
-  for (const stem of stems) {
-    const ending = /(\.(?!safetensors)[\w]+)\.safetensors$/;
-    const variants = ["", ".fp16", ...inFolder.map((path) => ending.exec(path)?.[1] ?? "")];
-    for (const variant of variants) {
-      const names = [
-        `${stem}${variant}.safetensors`,
-        `${stem}.safetensors.index${variant}.json`,
-        `${stem}${variant}.safetensors.index.json`,
-      ];
-      const found = names.map((name) => inPart(part, name)).find((path) => inFolder.includes(path));
-      if (found !== undefined) return found;
+  for (const format of ["safetensors", "bin"]) {
+    const others = inFolder.map((path) => /\.\w+(?=\.(safetensors|bin)$)/.exec(path)?.[0] ?? "");
+    for (const stem of stems) {
+      for (const variant of ["", ".fp16", ...others]) {
+        const names = [
+          `${stem}${variant}.${format}`,
+          `${stem}.${format}.index${variant}.json`,
+          `${stem}${variant}.${format}.index.json`,
+        ];
+        const found = names.map((name) => inPart(part, name)).find((path) => inFolder.includes(path));
+        if (found !== undefined) return found;
+      }
     }
   }
-  const pickled = stems.flatMap((stem) => ["", ".fp16"].map((variant) => inPart(part, `${stem}${variant}.bin`)));
-  return pickled.find((path) => inFolder.includes(path));
+  return undefined;
 }
 
 function refusePart(folder: ByteFolder, part: string): never {

@@ -35,9 +35,12 @@ async function openFileOrShards(source: ByteSource, options: SafetensorsOptions)
 /** A folder that holds one model: its shard index, or its only file. */
 async function openOnlyFile(folder: ByteFolder, options: SafetensorsOptions): Promise<SafetensorsFile> {
   const top = [...folder.files].filter((path) => !path.includes("/")).sort();
-  const indexes = top.filter((name) => /\.safetensors\.index(\.\w+)?\.json$/.test(name));
   const safe = top.filter((name) => name.endsWith(".safetensors"));
   const models = safe.length > 0 ? safe : top.filter((name) => /\.(ckpt|pt|pth|bin)$/.test(name));
+  const indexEnding = top.some((name) => /\.safetensors(\.|$)/.test(name))
+    ? /\.safetensors\.index(\.\w+)?\.json$/
+    : /\.bin\.index(\.\w+)?\.json$/;
+  const indexes = top.filter((name) => indexEnding.test(name));
   const [index, model] = [indexes[0], models[0]];
   if (index !== undefined && indexes.length === 1) {
     return openShards(await folder.open(index), (name) => folder.open(name), options);

@@ -4,14 +4,9 @@ import type { ByteSource } from "./byte-source.ts";
 import { maxTensors } from "./header-scanner.ts";
 import { JoinedSource, moved } from "./joined-source.ts";
 import { JsonScanner } from "./json-scanner.ts";
+import { openTensors } from "./open-tensors.ts";
 import { printable } from "./printable.ts";
-import {
-  defaultMaxHeader,
-  openSafetensors,
-  type SafetensorsFile,
-  type SafetensorsOptions,
-  type TensorEntry,
-} from "./safetensors.ts";
+import { defaultMaxHeader, type SafetensorsFile, type SafetensorsOptions, type TensorEntry } from "./safetensors.ts";
 
 /** Opens a file that stands beside the index. */
 export type OpenBeside = (name: string) => Promise<ByteSource>;
@@ -21,7 +16,7 @@ const again = "download the folder again";
 
 /**
  * Opens every shard that an index names, and gives their tensors as one file.
- * @throws ModelFileError SHARD_NAME, SHARD_COUNT, SHARD_MISSING, SHARD_TENSOR, SHARD_INDEX, and those of openSafetensors
+ * @throws ModelFileError SHARD_NAME, SHARD_COUNT, SHARD_MISSING, SHARD_TENSOR, SHARD_INDEX, and those of openTensors
  */
 export async function openShards(
   index: ByteSource,
@@ -93,10 +88,16 @@ async function readIndex(index: ByteSource): Promise<Map<string, string>> {
   if (names.size > maxShards) refuse("SHARD_COUNT", index, `${names.size} shards, at most ${maxShards} are read`, again);
   for (const name of names) {
     // A name with a path in it could reach any file of the machine.
-    if (/^[\w.-]+$/.test(name) && name.endsWith(".safetensors")) continue;
-    refuse("SHARD_NAME", index, `"${printable(name)}" is no name of a .safetensors file in the index's own folder`, again, {
-      shard: printable(name),
-    });
+    if (/^[\w.-]+$/.test(name) && /\.(safetensors|bin)$/.test(name)) continue;
+    refuse(
+      "SHARD_NAME",
+      index,
+      `"${printable(name)}" is no name of a .safetensors or .bin file in the index's own folder`,
+      again,
+      {
+        shard: printable(name),
+      },
+    );
   }
   return shardOf;
 }
@@ -108,7 +109,7 @@ async function openShard(
   options: SafetensorsOptions,
 ): Promise<SafetensorsFile> {
   try {
-    return await openSafetensors(await openBeside(name), options);
+    return await openTensors(await openBeside(name), options);
   } catch (error) {
     if (!(error instanceof LimnError && error.code === "FS_NOT_FOUND")) throw error;
     return refuse("SHARD_MISSING", index, `shard ${name} is missing`, `put it beside the index, or ${again}`, { shard: name });

@@ -70,6 +70,23 @@ test("pickled weights are opened where there are no others", async () => {
   expect([...only.tensors.keys()]).toEqual(["x"]);
 });
 
+test("pickled weights in shards are opened where there are no others", async () => {
+  const bin = (name: string) =>
+    torchZip(pickle(dictOps({ [name]: tensorOps({ count: 2, shape: [2], strides: [1] }) })), { 0: new Uint8Array(8) });
+  const map = (stem: string) => JSON.stringify({ weight_map: { x: `${stem}-1.bin`, y: `${stem}-2.bin` } });
+  const shards = { "m-1.bin": bin("x"), "m-2.bin": bin("y") };
+  const inUnet = Object.fromEntries(Object.entries(shards).map(([name, bytes]) => [`unet/${name}`, bytes]));
+  const rest = { "model_index.json": stable["model_index.json"], "vae/diffusion_pytorch_model.safetensors": empty };
+  for (const name of ["diffusion_pytorch_model.bin.index.json", "diffusion_pytorch_model.bin.index.fp16.json"]) {
+    const file = await openModelFile(folder({ ...rest, ...inUnet, [`unet/${name}`]: map("m") }));
+    expect([...file.tensors.keys()], name).toEqual(["model.diffusion_model.x", "model.diffusion_model.y"]);
+  }
+  const alone = { ...shards, "pytorch_model.bin.index.json": map("m") };
+  expect((await openModelFile(folder(alone))).tensors.size).toBe(2);
+  // Safetensors go first.
+  expect((await openModelFile(folder({ ...alone, "model.safetensors": empty }))).tensors.size).toBe(0);
+});
+
 test.each([
   ["unet/config.json", "{", /not JSON/],
   ["unet/config.json", "[]", /an object/],

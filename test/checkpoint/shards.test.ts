@@ -7,6 +7,7 @@ import { openModelFile } from "../../model/checkpoint/open.ts";
 import { openShards } from "../../model/checkpoint/shards.ts";
 import { readValues } from "../../model/checkpoint/values.ts";
 import { safetensors } from "./build-file.ts";
+import { dictOps, op, pickle, tensorOps, torchZip } from "./torch-writer.ts";
 
 const file = (...names: string[]): Uint8Array =>
   safetensors(names.map((name, i) => ({ name, dtype: "U8" as const, shape: [2], bytes: Uint8Array.of(name.charCodeAt(0), i) })));
@@ -43,6 +44,21 @@ test("a file source that can open its neighbours leads to the shards", async () 
   expect((await openModelFile(source)).tensors.size).toBe(3);
 });
 
+test("shards by torch.save are read as any pickle is, and refused where they would run code", async () => {
+  const x = tensorOps({ count: 2, shape: [2], strides: [1] });
+  const numbers = torchZip(pickle(dictOps({ x })), { 0: new Uint8Array(Float32Array.of(3, 5).buffer) });
+  const harm = torchZip(pickle(op.global("os", "system"), op.mark, op.text("echo harm"), op.tuple, op.reduce));
+  const pickles: Readonly<Record<string, Uint8Array>> = { "1.bin": numbers, "2.bin": harm };
+  const both = async (name: string) => {
+    const bytes = pickles[name];
+    return bytes ? new MemorySource(bytes, name) : beside(name);
+  };
+  const file = await openShards(index({ x: "1.bin", c: "2.safetensors" }), both);
+  expect([...(await readValues(file, "x"))]).toEqual([3, 5]);
+  expect([...(await readValues(file, "c"))]).toEqual(["c".charCodeAt(0), 0]);
+  await expect(openShards(index({ x: "1.bin", y: "2.bin" }), both)).rejects.toMatchObject({ code: "PICKLE_CODE" });
+});
+
 describe("refused", () => {
   test.each([
     ["a path upwards", { a: "../1.safetensors" }, "SHARD_NAME"],
@@ -50,7 +66,7 @@ describe("refused", () => {
     ["a folder", { a: "sub/1.safetensors" }, "SHARD_NAME"],
     ["a backslash", { a: "sub\\1.safetensors" }, "SHARD_NAME"],
     ["two dots", { a: ".." }, "SHARD_NAME"],
-    ["a pickle", { a: "pytorch_model.bin" }, "SHARD_NAME"],
+    ["a file of another kind", { a: "pytorch_model.py" }, "SHARD_NAME"],
     ["a NUL", { a: "1\0.safetensors" }, "SHARD_NAME"],
     ["a missing shard", { ...good, d: "3.safetensors" }, "SHARD_MISSING"],
     ["a tensor in another shard", { ...good, c: "1.safetensors" }, "SHARD_TENSOR"],
