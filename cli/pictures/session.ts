@@ -3,8 +3,6 @@
  * again only where another model is asked for or the device was lost.
  */
 import { DeviceError } from "../../engine/errors.ts";
-import { bundledEmbeddings } from "../../model/addons/bundled-embeddings.ts";
-import type { NamedEmbeddings } from "../../model/addons/embedding-library.ts";
 import type { Variant } from "../../model/checkpoint/config.ts";
 import { RunLog } from "../../model/denoiser/run-log.ts";
 import { expectNoInit, type HiresOptions } from "../../model/hires/index.ts";
@@ -12,9 +10,7 @@ import type { GeneratedImage, InitOptions, StableDiffusion } from "../../model/i
 import { settingsOf } from "../../model/picture/generation.ts";
 import type { BatchPlace } from "../../model/picture/picture-noise.ts";
 import { namesSomethingKnown } from "../../model/text/known-words.ts";
-import { EmbeddingShelf, embeddingReferences } from "../addons/embeddings.ts";
-import { HypernetworkLibrary } from "../addons/hypernetworks.ts";
-import { LoraLibrary } from "../addons/loras.ts";
+import { SessionAddons } from "../addons/session-addons.ts";
 import { type OpenDevice, openDevice } from "../gpu/device.ts";
 import { type UsedFiles, usedFiles } from "../metadata/record.ts";
 import { expectToFit } from "../models/expect-to-fit.ts";
@@ -23,6 +19,7 @@ import { type ModelChoice, type ModelFiles, openModelFiles, sameModel } from "..
 import { Preview } from "../preview/preview.ts";
 import type { PreviewOptions } from "../preview/preview-options.ts";
 import type { CommandContext, GpuOptions, Txt2imgOptions } from "../syntax/options.ts";
+import { Notices } from "../terminal/notices.ts";
 import { Progress, type ProgressOptions } from "../terminal/progress.ts";
 import { UpscalerLibrary } from "./hires.ts";
 import { type NoiseFile, noiseFor } from "./latent-file.ts";
@@ -58,9 +55,7 @@ export class Session {
   #files: ModelFiles | undefined;
   #diffusion: StableDiffusion | undefined;
   #refiner: StableDiffusion | undefined;
-  readonly #loras = new LoraLibrary();
-  readonly #embeddings = new EmbeddingShelf();
-  readonly #hypernetworks = new HypernetworkLibrary();
+  readonly #addons = new SessionAddons();
   readonly #upscalers = new UpscalerLibrary();
   /** Where previews go, and the options that say so. */
   #preview: { readonly key: string; readonly opened: Preview | undefined } | undefined;
@@ -70,11 +65,11 @@ export class Session {
   #counted = { dispatchesPerStep: 0, plannedBytes: 0 };
   /** Models that are there. */
   readonly #expected = new Set<string>();
-  /** Warnings and notes that the user has read already. */
-  readonly #told = new Set<string>();
+  readonly #notices: Notices;
 
   constructor(options: GpuOptions & ProgressOptions, { signal }: CommandContext) {
     this.progress = new Progress(options);
+    this.#notices = new Notices(this.progress);
     this.#machine = options;
     this.#signal = signal;
   }
@@ -86,8 +81,7 @@ export class Session {
    */
   async make(request: PictureRequest, signal = this.#signal): Promise<SessionPicture> {
     const { options } = request;
-    await this.#hypernetworks.expectKnown(options);
-    const embeddings = await this.#embeddingsFor(options);
+    await this.#addons.expectKnown(options);
     expectNoInit(options.hires, request.init);
     await this.#upscalers.expectFile(options.hires);
     const preview = await this.#previewFor(options.preview);
@@ -100,12 +94,8 @@ export class Session {
       opened.device.check();
       const { tier, storage } = opened.device;
       const machine = { adapter: opened.adapter, tier, precision: storage };
-      const networks = {
-        loras: await this.#loras.references(image.loras, this.#signal),
-        hypernetworks: await this.#hypernetworks.references(image.hypernetworks, this.#signal),
-        embeddings: embeddingReferences(image.embeddings, embeddings),
-      };
-      return { request, image, files: { ...(await files), ...networks }, variant: diffusion.config.variant, machine };
+      const addons = await this.#addons.references(options, image, this.#signal);
+      return { request, image, files: { ...(await files), ...addons }, variant: diffusion.config.variant, machine };
     }, signal);
   }
 
@@ -114,8 +104,7 @@ export class Session {
    * @throws UsageError, FileSystemError, ModelFileError, NetworkError
    */
   async expect(options: Txt2imgOptions): Promise<void> {
-    await this.#hypernetworks.expectKnown(options);
-    await this.#embeddingsFor(options);
+    await this.#addons.expectKnown(options);
     await this.#upscalers.expectFile(options.hires);
     const { model, vae, refiner } = options;
     const named = JSON.stringify([model, vae, refiner]);
@@ -173,15 +162,14 @@ export class Session {
     // An interrupted process ends at once, and its device with it; to destroy the device is to wait for what was submitted.
     if (!this.#signal.aborted) this.#closeDevice();
     await this.#files?.close();
-    await this.#loras.close();
-    await this.#hypernetworks.close();
+    await this.#addons.close();
     this.#files = undefined;
   }
 
   async #open(): Promise<OpenDevice> {
     if (this.#opened) return this.#opened;
     const opened = await openDevice(this.#machine);
-    if (opened.software) this.#noteOnce(`no GPU: the CPU does the work (${opened.adapter})`);
+    if (opened.software) this.#notices.note(`no GPU: the CPU does the work (${opened.adapter})`);
     this.#opened = opened;
     return opened;
   }
@@ -216,7 +204,12 @@ export class Session {
     const start = performance.now();
     const { precision } = this.#machine;
     const { progress } = this;
-    const picture = { ...pictureSettings(options), prompt: options.prompt, init, embeddings: await this.#embeddingsFor(options) };
+    const picture = {
+      ...pictureSettings(options),
+      prompt: options.prompt,
+      init,
+      embeddings: await this.#addons.embeddings(options),
+    };
     const diffusion = await loadModel(files, picture, { device: opened.device, precision, progress, signal });
     this.#diffusion = diffusion;
     if (files.refiner) {
@@ -231,9 +224,10 @@ export class Session {
     }
     this.#seconds.load += (performance.now() - start) / 1000;
     this.progress.end(opened.adapter);
-    for (const warning of diffusion.model.warnings) this.#warnOnce(warning);
+    for (const warning of diffusion.model.warnings) this.#notices.warn(warning);
     for (const { unused } of diffusion.model.checkpoints) {
-      if (unused.length > 0) this.#noteOnce(`${unused.length} tensors of the checkpoint are not used (--strict refuses them)`);
+      if (unused.length > 0)
+        this.#notices.note(`${unused.length} tensors of the checkpoint are not used (--strict refuses them)`);
     }
     return diffusion;
   }
@@ -259,9 +253,7 @@ export class Session {
       hires: await this.#hires(options, diffusion, signal),
       previews: preview !== undefined,
       refiner: this.#refiner && { model: this.#refiner, at: options.refinerAt },
-      embeddings: await this.#embeddingsFor(options),
-      ...(await this.#loras.request(options)),
-      ...(await this.#hypernetworks.request(options)),
+      ...(await this.#addons.request(options)),
     });
     progress.stage("denoise");
     preview?.begin();
@@ -269,7 +261,7 @@ export class Session {
       const next = await generation.next();
       if (next.done) {
         progress.end();
-        for (const warning of next.value.warnings) this.#warnOnce(warning);
+        for (const warning of next.value.warnings) this.#notices.warn(warning);
         for (const stage of ["text", "denoise", "decode"] as const) this.#seconds[stage] += next.value.seconds[stage];
         return next.value;
       }
@@ -278,13 +270,6 @@ export class Session {
       progress.step(next.value.step, next.value.steps);
       if (next.value.step === next.value.steps) progress.stage("decode");
     }
-  }
-
-  /** The textual inversions that the prompts may name, those inside of LoRAs too; opened once. */
-  async #embeddingsFor(options: Txt2imgOptions): Promise<NamedEmbeddings | undefined> {
-    const { prompt, negative, hires } = options;
-    const bundled = (await this.#loras.expectKnown(options)).flatMap(({ file }) => bundledEmbeddings(file));
-    return this.#embeddings.namedIn(options, [prompt, negative, hires?.prompt, hires?.negative], bundled);
   }
 
   #hires({ hires, compat }: Txt2imgOptions, { device }: StableDiffusion, signal: AbortSignal): Promise<HiresOptions> | undefined {
@@ -310,16 +295,6 @@ export class Session {
     const { knows } = config;
     if (prompt.trim() === "" || namesSomethingKnown(prompt, knows)) return;
     const some = [1, 2, 3].map((quarter) => knows[Math.floor((quarter * knows.length) / 4)]);
-    this.#noteOnce(`note: this small model knows none of these words; it does know, for example, ${some.join(", ")}`, prompt);
-  }
-
-  #warnOnce(text: string): void {
-    if (!this.#told.has(text)) this.progress.warn(text);
-    this.#told.add(text);
-  }
-
-  #noteOnce(text: string, about = ""): void {
-    if (!this.#told.has(text + about)) this.progress.note(text);
-    this.#told.add(text + about);
+    this.#notices.note(`note: this small model knows none of these words; it does know, for example, ${some.join(", ")}`, prompt);
   }
 }
