@@ -2,19 +2,13 @@
  * @file Attention weights: `(word)`, `(word:1.3)`, `[word]`, escapes and BREAK. The language and its results are those of AUTOMATIC1111's web UI
  * 1.10, modules/prompt_parser.py `parse_prompt_attention`.
  */
-import { decimalNumber, isSpace, space, wholeWord } from "./characters.ts";
+import { code, decimalNumber, digitLength, indexOfWord, skipSpace, skipSpaceBack } from "./characters.ts";
+import { maxDepth } from "./depth.ts";
 import { PromptError, quoted } from "./prompt-error.ts";
 
 /** A stretch of text and its weight. A chunk break is the pair ["BREAK", -1]. */
 export type WeightedText = readonly [text: string, weight: number];
 
-/** Nested brackets beyond this many levels of a kind keep their text and have no weight of their own. */
-export const maxDepth = 64;
-
-/** A weight with the bracket that it closes, or a colon. */
-const colon = new RegExp(String.raw`:(?:[${space}]*([+-]?[.\p{Nd}]+)[${space}]*\))?`, "uy");
-const plain = /[^\\()[\]:]+/y;
-const breaks = wholeWord("BREAK");
 const up = 1.1;
 const down = 1 / 1.1;
 
@@ -25,68 +19,85 @@ export function isBreak([text, weight]: WeightedText): boolean {
 
 /**
  * The stretches of a prompt with their weights, neighbours of equal weight joined; `[["", 1]]` for an empty one. Any string is valid but for
- * numbers: brackets without a partner count to the end of the prompt (opening) or are text (closing).
+ * numbers: brackets without a partner count to the end of the prompt (opening) or are text (closing). Brackets in more than 64 others of their
+ * kind have no weight of their own. Linear time.
  * @throws PromptError INVALID_PROMPT_WEIGHT for one such as 1.2.3
  */
 export function parseAttention(prompt: string): WeightedText[] {
-  const texts: string[] = [];
-  const weights: number[] = [];
+  const stretches = new Stretches();
+  // The brackets that are open, by the stretch that each begins with.
   const round: number[] = [];
   const square: number[] = [];
-  const multiply = (open: readonly number[], level: number, factor: number): void => {
-    if (level >= maxDepth) return;
-    for (let index = open[level]!; index < weights.length; index++) weights[index]! *= factor;
-  };
-  const close = (open: number[], factor: number): boolean => {
-    if (open.length === 0) return false;
-    multiply(open, open.length - 1, factor);
-    open.pop();
-    return true;
-  };
-  const add = (text: string, weight: number): void => {
-    texts.push(text);
-    weights.push(weight);
-  };
-  for (let at = 0; at < prompt.length; ) {
-    const character = prompt[at]!;
-    let length = 1;
-    switch (character) {
-      case "\\":
-        length = /[\\()[\]]/.test(prompt[at + 1] ?? "") ? 2 : 1;
-        add(prompt.slice(at + 1, at + length), 1);
+  let start = 0;
+  for (let at = 0; at < prompt.length; at++) {
+    let end = at;
+    switch (prompt.charCodeAt(at)) {
+      case code.backslash:
+        stretches.addText(prompt.slice(start, at));
+        if (isEscapable(prompt.charCodeAt(at + 1))) at++;
+        else stretches.add("", 1);
+        start = end + 1;
+        continue;
+      case code.openRound:
+        stretches.addText(prompt.slice(start, at));
+        round.push(stretches.begin());
         break;
-      case "(":
-        round.push(weights.length);
+      case code.openSquare:
+        stretches.addText(prompt.slice(start, at));
+        square.push(stretches.begin());
         break;
-      case "[":
-        square.push(weights.length);
+      case code.closeRound:
+        if (round.length === 0) continue;
+        stretches.addText(prompt.slice(start, at));
+        stretches.close(round, up);
         break;
-      case ")":
-        if (!close(round, up)) add(character, 1);
+      case code.closeSquare:
+        if (square.length === 0) continue;
+        stretches.addText(prompt.slice(start, at));
+        stretches.close(square, down);
         break;
-      case "]":
-        if (!close(square, down)) add(character, 1);
+      case code.colon:
+        end = round.length === 0 ? -1 : weightEnd(prompt, at);
+        if (end < 0) continue;
+        stretches.addText(prompt.slice(start, at));
+        stretches.close(round, weightOf(prompt, at + 1, end));
         break;
-      default: {
-        const [text, number] = matchAt(character === ":" ? colon : plain, prompt, at);
-        if (number === undefined || round.length === 0) addText(text, add);
-        else close(round, weightOf(number));
-        length = text.length;
-      }
+      default:
+        continue;
     }
-    at += length;
+    at = end;
+    start = end + 1;
   }
-  for (const level of round.slice(0, maxDepth).keys()) multiply(round, level, up);
-  for (const level of square.slice(0, maxDepth).keys()) multiply(square, level, down);
-  return joined(texts, weights);
+  stretches.addText(prompt.slice(start));
+  stretches.closeAll(round, up);
+  stretches.closeAll(square, down);
+  return stretches.joined();
 }
 
-function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray {
-  pattern.lastIndex = at;
-  return pattern.exec(text)!;
+function isEscapable(unit: number): boolean {
+  return (
+    unit === code.backslash ||
+    unit === code.openRound ||
+    unit === code.closeRound ||
+    unit === code.openSquare ||
+    unit === code.closeSquare
+  );
 }
 
-function weightOf(number: string): number {
+/** The bracket that closes a weight, `: 1.2 )`, by its colon; -1 where there is none. */
+function weightEnd(prompt: string, colon: number): number {
+  let at = skipSpace(prompt, colon + 1);
+  const sign = prompt.charCodeAt(at);
+  if (sign === code.plus || sign === code.minus) at++;
+  const first = at;
+  for (let length = 1; length > 0; at += length) length = prompt.charCodeAt(at) === code.dot ? 1 : digitLength(prompt, at);
+  if (at === first) return -1;
+  at = skipSpace(prompt, at);
+  return prompt.charCodeAt(at) === code.closeRound ? at : -1;
+}
+
+function weightOf(prompt: string, start: number, end: number): number {
+  const number = prompt.slice(skipSpace(prompt, start), skipSpaceBack(prompt, end));
   const weight = decimalNumber(number);
   if (Number.isNaN(weight)) {
     throw new PromptError(
@@ -98,26 +109,71 @@ function weightOf(number: string): number {
   return weight;
 }
 
-/** Text with its BREAKs. The blanks around them are looked for from the word outwards, as a pattern that starts with blanks takes quadratic time. */
-function addText(text: string, add: (text: string, weight: number) => void): void {
-  let start = 0;
-  for (const { index } of text.includes("BREAK") ? text.matchAll(breaks) : []) {
-    let end = index;
-    while (end > start && isSpace(text[end - 1]!)) end--;
-    add(text.slice(start, end), 1);
-    add("BREAK", -1);
-    start = index + "BREAK".length;
-    while (start < text.length && isSpace(text[start]!)) start++;
-  }
-  add(text.slice(start), 1);
-}
+/** The texts so far and the products of their brackets' factors. */
+class Stretches {
+  readonly #texts: string[] = [];
+  readonly #weights: number[] = [];
+  /** Whether the last one goes on: no bracket and no BREAK came since. */
+  #goesOn = false;
 
-function joined(texts: readonly string[], weights: readonly number[]): WeightedText[] {
-  const result: [text: string, weight: number][] = [];
-  for (const [index, weight] of weights.entries()) {
-    const last = result.at(-1);
-    if (last && last[1] === weight) last[0] += texts[index]!;
-    else result.push([texts[index]!, weight]);
+  add(text: string, weight: number): void {
+    if (this.#goesOn) {
+      this.#texts[this.#texts.length - 1] += text;
+      return;
+    }
+    this.#texts.push(text);
+    this.#weights.push(weight);
+    this.#goesOn = true;
   }
-  return result.length > 0 ? result : [["", 1]];
+
+  /** Text with its BREAKs. The blanks around them are looked for from the word outwards, as a pattern that starts with blanks takes quadratic time. */
+  addText(text: string): void {
+    if (text === "") return;
+    let start = 0;
+    for (let at = indexOfWord(text, "BREAK", 0); at >= 0; at = indexOfWord(text, "BREAK", start)) {
+      this.add(text.slice(start, skipSpaceBack(text, at, start)), 1);
+      this.begin();
+      this.add("BREAK", -1);
+      this.begin();
+      start = skipSpace(text, at + "BREAK".length);
+    }
+    this.add(text.slice(start), 1);
+  }
+
+  /** Ends the last stretch; the number of the next. */
+  begin(): number {
+    this.#goesOn = false;
+    return this.#texts.length;
+  }
+
+  /** Multiplies what stands in the innermost bracket. */
+  close(open: number[], factor: number): void {
+    const level = open.length - 1;
+    const first = open.pop()!;
+    if (level < maxDepth) this.#multiply(first, factor);
+    this.begin();
+  }
+
+  /** Brackets that nothing closes end with the prompt. */
+  closeAll(open: readonly number[], factor: number): void {
+    for (const first of open.slice(0, maxDepth)) this.#multiply(first, factor);
+  }
+
+  #multiply(first: number, factor: number): void {
+    for (let index = first; index < this.#weights.length; index++) this.#weights[index]! *= factor;
+  }
+
+  joined(): WeightedText[] {
+    const result: [text: string, weight: number][] = [];
+    let last: [text: string, weight: number] | undefined;
+    for (let index = 0; index < this.#texts.length; index++) {
+      const weight = this.#weights[index]!;
+      if (last?.[1] === weight) last[0] += this.#texts[index]!;
+      else {
+        last = [this.#texts[index]!, weight];
+        result.push(last);
+      }
+    }
+    return result.length > 0 ? result : [["", 1]];
+  }
 }

@@ -1,35 +1,104 @@
 /**
  * @file Character classes and numbers as Python's `re` and `float` have them, which the prompt language was written with: JavaScript's \s, \b
- * and \d differ outside ASCII.
+ * and \d differ outside ASCII. The parsers look at each character once, by its code, and only characters beyond ASCII are left to a pattern:
+ * a pattern that is tried at every character costs most of the time of a parse.
  */
 
-/** Inside of a character class: what Python's \s matches in a string. */
-export const space = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+/** The UTF-16 units that mean something in a prompt. */
+export const code = {
+  backslash: 0x5c,
+  openRound: 0x28,
+  closeRound: 0x29,
+  openSquare: 0x5b,
+  closeSquare: 0x5d,
+  colon: 0x3a,
+  bar: 0x7c,
+  dot: 0x2e,
+  plus: 0x2b,
+  minus: 0x2d,
+  underscore: 0x5f,
+  newline: 0x0a,
+} as const;
 
-/** Inside of a character class with flag u: what Python's \w matches in a string. */
-export const word = "\\p{L}\\p{N}_";
+const letterOrNumber = /[\p{L}\p{N}]/u;
+const digit = /\p{Nd}/u;
+const beyondAscii = /[^\0-\x7f]/;
+const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
 
-const spaces = new RegExp(`^[${space}]$`);
-
-export function isSpace(character: string): boolean {
-  return spaces.test(character);
+/** Whether Python's \s matches a UTF-16 unit. */
+export function isSpace(unit: number): boolean {
+  if (unit < 0x80) return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d) || (unit >= 0x1c && unit <= 0x1f);
+  if (unit < 0x2000) return unit === 0x85 || unit === 0xa0 || unit === 0x1680;
+  return unit <= 0x200a || unit === 0x2028 || unit === 0x2029 || unit === 0x202f || unit === 0x205f || unit === 0x3000;
 }
 
-/** A pattern for one word on its own, between Python's \b. Flags g and u. */
-export function wholeWord(text: string): RegExp {
-  return new RegExp(`(?<![${word}])${text}(?![${word}])`, "gu");
+/** The first position from `at` on that holds no blank. */
+export function skipSpace(text: string, at: number): number {
+  while (at < text.length && isSpace(text.charCodeAt(at))) at++;
+  return at;
+}
+
+/** The position behind the last character before `end` that is no blank; not before `start`. */
+export function skipSpaceBack(text: string, end: number, start = 0): number {
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
+  return end;
+}
+
+/** UTF-16 units of the character at a position, if Python's \w matches it; else 0. */
+export function wordLength(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  if (unit < 0x80) {
+    const lower = unit | 0x20;
+    return (lower >= 0x61 && lower <= 0x7a) || (unit >= 0x30 && unit <= 0x39) || unit === code.underscore ? 1 : 0;
+  }
+  return matchLength(letterOrNumber, text, at);
+}
+
+/** UTF-16 units of the decimal digit, of any script, at a position; 0 where there is none. */
+export function digitLength(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  if (unit < 0x80) return unit >= 0x30 && unit <= 0x39 ? 1 : 0;
+  return matchLength(digit, text, at);
+}
+
+function matchLength(pattern: RegExp, text: string, at: number): number {
+  const point = text.codePointAt(at);
+  if (point === undefined) return 0;
+  const character = String.fromCodePoint(point);
+  return pattern.test(character) ? character.length : 0;
+}
+
+/** Where a word next stands on its own, between Python's \b; -1 for nowhere. */
+export function indexOfWord(text: string, word: string, from: number): number {
+  for (let at = text.indexOf(word, from); at >= 0; at = text.indexOf(word, at + word.length)) {
+    if (!endsInWord(text, at) && wordLength(text, at + word.length) === 0) return at;
+  }
+  return -1;
+}
+
+function endsInWord(text: string, end: number): boolean {
+  // A pair of units is one character; a lone one is no word.
+  return end > 0 && (wordLength(text, end - 1) > 0 || (end > 1 && wordLength(text, end - 2) === 2));
 }
 
 /** The number that Python's `float` reads from sign, digits and dots (digits of any script); NaN where it raises. */
 export function decimalNumber(text: string): number {
-  const digits = text.replace(/\p{Nd}/gu, digitValue);
-  return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/.test(digits) ? Number(digits) : Number.NaN;
+  const digits = beyondAscii.test(text) ? asciiDigits(text) : text;
+  return decimal.test(digits) ? Number(digits) : Number.NaN;
 }
 
 /** Digits of every script stand in runs of ten code points, in order. */
-function digitValue(digit: string): string {
-  const code = digit.codePointAt(0)!;
-  let first = code;
-  while (/^\p{Nd}$/u.test(String.fromCodePoint(first - 1))) first--;
-  return String((code - first) % 10);
+function asciiDigits(text: string): string {
+  const known = new Map<string, string>();
+  return text.replace(/\p{Nd}/gu, (character) => {
+    const point = character.codePointAt(0)!;
+    let value = known.get(character);
+    if (value === undefined) {
+      let first = point;
+      while (digit.test(String.fromCodePoint(first - 1))) first--;
+      value = String((point - first) % 10);
+      known.set(character, value);
+    }
+    return value;
+  });
 }

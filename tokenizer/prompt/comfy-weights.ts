@@ -2,75 +2,94 @@
  * @file Weights as ComfyUI reads them (comfy/sd1_clip.py): `(text)` is 1.1 times what is around it, `(text:1.3)` is 1.3 whatever is around
  * it, `\(` and `\)` are brackets of text. Square brackets, BREAK and AND mean nothing.
  */
-import { maxDepth, type WeightedText } from "./attention.ts";
+import type { WeightedText } from "./attention.ts";
+import { code } from "./characters.ts";
+import { maxDepth, tooDeep } from "./depth.ts";
 
 const up = 1.1;
 const python = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i;
 
-/** From `begin` to before `end` of the prompt; in brackets if it came between two. */
-interface Item {
-  readonly begin: number;
-  readonly end: number;
-  readonly bracketed: boolean;
-}
-
-/** The stretches of a prompt with their weights, from left to right; none for an empty one. Any string is valid. */
-export function parseComfyWeights(prompt: string): WeightedText[] {
-  const stretches: WeightedText[] = [];
-  const brackets = bracketsOf(prompt);
-  const read = (begin: number, end: number, weight: number, depth: number): void => {
-    for (const item of itemsOf(brackets, begin, end)) {
-      if (!item.bracketed || depth === maxDepth) {
-        stretches.push([unescaped(prompt.slice(item.begin, item.end)), weight]);
-        continue;
-      }
-      const [from, to] = [item.begin + 1, item.end - 1];
-      const colon = prompt.slice(from, to).lastIndexOf(":");
-      const number = prompt.slice(from + colon + 1, to);
-      if (colon > 0 && python.test(number)) read(from, from + colon, Number(number), depth + 1);
-      else read(from, to, weight * up, depth + 1);
-    }
-  };
-  read(0, prompt.length, 1, 0);
-  return stretches;
-}
-
 /**
- * What stands outside of brackets, and each outermost pair. A closing bracket too many is text, and makes text of the next opening one;
- * brackets that are never closed are text too, unless the prompt ends in some other bracket's end.
+ * The stretches of a prompt with their weights, from left to right; none for an empty one. Linear time, as each level is looked through once.
+ * @throws PromptError PROMPT_NESTING for pairs of brackets in more than 63 others; brackets without a partner are text
  */
-function itemsOf(brackets: Int8Array, begin: number, end: number): Item[] {
-  const items: Item[] = [];
-  let start = begin;
-  let level = 0;
-  const close = (at: number): void => {
-    if (at > start) {
-      const bracketed = at - start >= 2 && brackets[start] === 1 && brackets[at - 1] === -1;
-      items.push({ begin: start, end: at, bracketed });
-    }
-    start = at;
-  };
-  for (let at = begin; at < end; at++) {
-    const bracket = brackets[at]!;
-    if (bracket === 0) continue;
-    if (bracket === 1 && level === 0) close(at);
-    level += bracket;
-    if (bracket === -1 && level === 0) close(at + 1);
+export function parseComfyWeights(prompt: string): WeightedText[] {
+  const reader = new Reader(prompt);
+  reader.read(0, prompt.length, 1, 0);
+  return reader.stretches;
+}
+
+class Reader {
+  readonly stretches: WeightedText[] = [];
+  readonly #prompt: string;
+  readonly #brackets: Int8Array;
+
+  constructor(prompt: string) {
+    this.#prompt = prompt;
+    this.#brackets = bracketsOf(prompt);
   }
-  close(end);
-  return items;
+
+  /**
+   * What stands outside of brackets, and each outermost pair. A closing bracket too many is text, and makes text of the next opening one;
+   * brackets that are never closed are text too, unless the prompt ends in some other bracket's end.
+   */
+  read(begin: number, end: number, weight: number, depth: number): void {
+    let start = begin;
+    let level = 0;
+    for (let at = begin; at < end; at++) {
+      const bracket = this.#brackets[at]!;
+      if (bracket === 0) continue;
+      if (bracket === 1 && level === 0) {
+        this.#item(start, at, weight, depth);
+        start = at;
+      }
+      level += bracket;
+      if (bracket === -1 && level === 0) {
+        this.#item(start, at + 1, weight, depth);
+        start = at + 1;
+      }
+    }
+    this.#item(start, end, weight, depth);
+  }
+
+  /** Text, or a pair of brackets and what is in it. */
+  #item(begin: number, end: number, weight: number, depth: number): void {
+    if (begin === end) return;
+    const paired = end - begin >= 2 && this.#brackets[begin] === 1 && this.#brackets[end - 1] === -1;
+    if (!paired) {
+      this.stretches.push([unescaped(this.#prompt.slice(begin, end)), weight]);
+      return;
+    }
+    if (depth === maxDepth) throw tooDeep(depth + levelsIn(this.#brackets.subarray(begin, end)));
+    const inside = this.#prompt.slice(begin + 1, end - 1);
+    const colon = inside.lastIndexOf(":");
+    const number = colon > 0 ? inside.slice(colon + 1) : "";
+    if (python.test(number)) this.read(begin + 1, begin + 1 + colon, Number(number), depth + 1);
+    else this.read(begin + 1, end - 1, weight * up, depth + 1);
+  }
 }
 
 /** 1 for an opening bracket, -1 for a closing one, 0 for text; looked up once, as brackets may be many levels deep. */
 function bracketsOf(prompt: string): Int8Array {
   const brackets = new Int8Array(prompt.length);
   for (let at = 0; at < prompt.length; at++) {
-    const character = prompt[at];
-    if ((character === "(" || character === ")") && prompt[at - 1] !== "\\") brackets[at] = character === "(" ? 1 : -1;
+    const unit = prompt.charCodeAt(at);
+    if ((unit === code.openRound || unit === code.closeRound) && prompt.charCodeAt(at - 1) !== code.backslash) {
+      brackets[at] = unit === code.openRound ? 1 : -1;
+    }
   }
   return brackets;
 }
 
+/** Of brackets in each other. */
+function levelsIn(brackets: Int8Array): number {
+  let level = 0;
+  return brackets.reduce((most, bracket) => {
+    level += bracket;
+    return Math.max(most, level);
+  }, 0);
+}
+
 function unescaped(text: string): string {
-  return text.replace(/\\([()])/g, "$1");
+  return text.includes("\\") ? text.replace(/\\([()])/g, "$1") : text;
 }

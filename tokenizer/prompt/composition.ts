@@ -1,13 +1,11 @@
 /** @file AND: several prompts, each with a weight, for one picture (Liu et al. 2022, composable diffusion), as AUTOMATIC1111's web UI 1.10 writes it. */
-import { decimalNumber, isSpace, wholeWord } from "./characters.ts";
+import { code, decimalNumber, digitLength, indexOfWord, skipSpaceBack } from "./characters.ts";
 
 export interface PromptPart {
   readonly text: string;
   readonly weight: number;
 }
 
-const and = wholeWord("AND");
-const numeral = /[.\p{Nd}]/u;
 const partWeight = /^[+-]?(?:\p{Nd}+\.?|\p{Nd}*\.\p{Nd}+)$/u;
 
 /**
@@ -15,31 +13,35 @@ const partWeight = /^[+-]?(?:\p{Nd}+\.?|\p{Nd}*\.\p{Nd}+)$/u;
  * A prompt without AND is one part, and loses a weight at its end too. Linear time.
  */
 export function splitParts(prompt: string): PromptPart[] {
-  return prompt.split(and).map(splitWeight);
+  const parts: PromptPart[] = [];
+  let start = 0;
+  for (let at = indexOfWord(prompt, "AND", 0); at >= 0; at = indexOfWord(prompt, "AND", start)) {
+    parts.push(splitWeight(prompt.slice(start, at)));
+    start = at + "AND".length;
+  }
+  parts.push(splitWeight(prompt.slice(start)));
+  return parts;
 }
 
 function splitWeight(part: string): PromptPart {
-  const text = trimEnd(part);
-  const number = lastNumber(text);
-  if (number !== "") {
-    const rest = trimEnd(text.slice(0, text.length - number.length));
-    if (rest.endsWith(":")) return { text: trimEnd(rest.slice(0, -1)), weight: decimalNumber(number) };
+  const end = skipSpaceBack(part, part.length);
+  const number = numberStart(part, end);
+  const colon = skipSpaceBack(part, number) - 1;
+  if (number < end && part.charCodeAt(colon) === code.colon && partWeight.test(part.slice(number, end))) {
+    return { text: part.slice(0, skipSpaceBack(part, colon)), weight: decimalNumber(part.slice(number, end)) };
   }
-  return { text, weight: 1 };
+  return { text: part.slice(0, end), weight: 1 };
 }
 
-/** The number that a text ends in, with its sign. The run of digits and dots is cut out first, as a pattern would start at each of them. */
-function lastNumber(text: string): string {
-  let start = text.length;
-  while (start > 0 && numeral.test(text[start - 1]!)) start--;
-  if (start > 0 && /[+-]/.test(text[start - 1]!)) start--;
-  const run = text.slice(start);
-  return partWeight.test(run) ? run : "";
+/** Where the run of digits and dots that ends at a position begins, its sign included. */
+function numberStart(text: string, end: number): number {
+  let start = end;
+  for (let length = 1; length > 0; start -= length) length = numeralLengthBefore(text, start);
+  const sign = text.charCodeAt(start - 1);
+  return sign === code.plus || sign === code.minus ? start - 1 : start;
 }
 
-/** Not `trimEnd()`: Python's blanks, and not a pattern, which would take quadratic time on blanks inside. */
-function trimEnd(text: string): string {
-  let end = text.length;
-  while (end > 0 && isSpace(text[end - 1]!)) end--;
-  return text.slice(0, end);
+function numeralLengthBefore(text: string, end: number): number {
+  if (text.charCodeAt(end - 1) === code.dot || digitLength(text, end - 1) === 1) return 1;
+  return digitLength(text, end - 2) === 2 ? 2 : 0;
 }

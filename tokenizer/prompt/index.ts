@@ -1,10 +1,11 @@
-export { isBreak, maxDepth, parseAttention, type WeightedText } from "./attention.ts";
+export { isBreak, parseAttention, type WeightedText } from "./attention.ts";
 export { type Chunk, type ChunkOptions, chunkLength, chunkPrompt, type Emphasis, type PlacedEmbedding } from "./chunks.ts";
 export { type ComfyChunks, comfyChunks } from "./comfy-chunks.ts";
 export { comfyPlan } from "./comfy-plan.ts";
 export { parseComfyWeights } from "./comfy-weights.ts";
 export { removeComments } from "./comments.ts";
 export { type PromptPart, splitParts } from "./composition.ts";
+export { maxDepth } from "./depth.ts";
 export { type EmbeddingLookup, type EmbeddingMatch, type EmbeddingName, embeddingLookup, maxVectors } from "./embeddings.ts";
 export { plainPlan } from "./plain-plan.ts";
 export { type ChunkCache, type PartAtStep, type PlannedPart, type PlanOptions, type PromptPlan, planPrompt } from "./plan.ts";

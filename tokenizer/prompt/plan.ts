@@ -3,6 +3,7 @@ import { type ClipTokenizer, checkPromptLength } from "../clip-tokenizer.ts";
 import { type Chunk, type ChunkOptions, chunkPrompt, type Emphasis } from "./chunks.ts";
 import { removeComments } from "./comments.ts";
 import { splitParts } from "./composition.ts";
+import { checkDepth } from "./depth.ts";
 import { entryAt, promptSchedule, type ScheduleEntry, type ScheduleOptions } from "./schedule.ts";
 import { type LoraTag, loraTags, type PromptTag, removeTags } from "./tags.ts";
 
@@ -59,6 +60,7 @@ export function planPrompt(tokenizer: ClipTokenizer, prompt: string, steps: numb
   checkPromptLength(prompt);
   const { compose = true, comments = true, cache = new Map() as ChunkCache, emphasis = "original" } = options;
   const { text, tags } = removeTags(comments ? removeComments(prompt) : prompt);
+  if (emphasis !== "none") checkDepth(text);
   const parts = (compose ? splitParts(text) : [{ text, weight: 1 }]).map((part) => ({
     ...part,
     schedule: promptSchedule(part.text, steps, options),

@@ -1,7 +1,7 @@
-/** The prompt asks for something that cannot be: a weight that is no number (INVALID_PROMPT_WEIGHT), a tag that is refused (INVALID_PROMPT_TAG). */
+/** The prompt asks for something that cannot be: a weight that is no number (INVALID_PROMPT_WEIGHT), a tag that is refused (INVALID_PROMPT_TAG), too many brackets in each other (PROMPT_NESTING). */
 export class PromptError extends RangeError {
   override readonly name = "PromptError";
-  readonly code: "INVALID_PROMPT_WEIGHT" | "INVALID_PROMPT_TAG";
+  readonly code: "INVALID_PROMPT_WEIGHT" | "INVALID_PROMPT_TAG" | "PROMPT_NESTING";
   /** The way out. */
   readonly hint: string;
 

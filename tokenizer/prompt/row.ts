@@ -3,7 +3,8 @@ import { checkPromptLength } from "../clip-tokenizer.ts";
 import { parseAttention, type WeightedText } from "./attention.ts";
 import { splitParts } from "./composition.ts";
 import { PromptError } from "./prompt-error.ts";
-import { promptSchedule, type ScheduleOptions } from "./schedule.ts";
+import { type ScheduleOptions, scheduleOf } from "./schedule.ts";
+import { EditedPrompt } from "./schedule-text.ts";
 
 type Pairs = readonly (readonly [end: number, text: string])[];
 
@@ -24,8 +25,9 @@ export interface PromptRow {
 /** @throws PromptTooLongError above 64 KiB */
 export function promptRow(prompt: string): PromptRow {
   checkPromptLength(prompt);
+  const edited = EditedPrompt.parse(prompt);
   const pairs = (steps: number, options?: ScheduleOptions): Pairs => {
-    return promptSchedule(prompt, steps, options).map(({ end, text }) => [end, text]);
+    return scheduleOf(prompt, edited, steps, options).map(({ end, text }) => [end, text]);
   };
   return {
     prompt,

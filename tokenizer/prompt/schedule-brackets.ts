@@ -1,120 +1,140 @@
 /** @file Which brackets of a prompt belong together as attention weights `(a:1.2)`, edits `[a:b:3]` and alternations `[a|b]`, as far as each can be one. */
-import { space } from "./characters.ts";
+import { code, skipSpace, skipSpaceBack } from "./characters.ts";
+import { maxDepth } from "./depth.ts";
 
-/** Brackets that belong together; positions in the prompt. */
-export interface Group {
-  readonly kind: "weight" | "edit" | "alternation";
-  readonly open: number;
-  readonly close: number;
-  /** Positions of its colons or bars. */
-  readonly separators: readonly number[];
-  /** Of an edit: as written. */
-  readonly when: string;
-}
+/** What a group of brackets is; 0 stands for none. */
+export const groupKind = { weight: 1, edit: 2, alternation: 3 } as const;
 
+/** The groups of a prompt, all by position: a prompt of 64 KiB may have tens of thousands, and an object for each takes most of the time. */
 export interface Brackets {
-  /** In order of their closing brackets. */
-  readonly groups: readonly Group[];
-  /** [length] Index among the groups of the one that opens or closes here, else -1. */
-  readonly groupAt: Int32Array;
+  /** [length] At the opening bracket of a group its kind, else 0. */
+  readonly kinds: Uint8Array;
+  /** [length] From the opening bracket of a group to its colons or bars, one after the other, and to its closing bracket. */
+  readonly next: Int32Array;
+  /** [length + 1] From the closing bracket of a group to its opening one, else -1. */
+  readonly opening: Int32Array;
   /** [length] 1 for ( ) [ ] and colon unless escaped: what can be text where it makes no group. A bar never can. */
   readonly marks: Uint8Array;
 }
 
-/** Edits and alternations nested deeper than this are not followed: the prompt counts as one without a schedule. */
-const maxDepth = 64;
-
-/** A bracket that still has to find its partner; it becomes the group. */
+/** A bracket that still has to find its partner. */
 interface Open {
-  kind: Group["kind"];
-  readonly open: number;
-  close: number;
-  readonly separators: number[];
-  when: string;
-  readonly bracket: string;
-  separator: string;
+  at: number;
+  /** The last of its separators, or itself. */
+  last: number;
+  /** The code of its separators, colon or bar, and how many there are. */
+  separator: number;
+  separators: number;
   /** Levels of edits and alternations in it. */
   depth: number;
 }
 
-const number = new RegExp(String.raw`^[${space}]*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)[${space}]*$`);
+const number = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
-/** The groups of a prompt, undefined where it breaks the grammar: a bar outside of `[a|b]`, a backslash at the end of a line, deeper than 64 levels. */
+/** The groups of a prompt, undefined where it breaks the grammar: a bar outside of `[a|b]`, a backslash at the end of a line, edits in more than 64 others. */
 export function matchBrackets(prompt: string): Brackets | undefined {
-  const groups: Group[] = [];
-  const groupAt = new Int32Array(prompt.length).fill(-1);
-  const marks = new Uint8Array(prompt.length);
-  const open: Open[] = [];
-  for (let at = 0; at < prompt.length; at++) {
-    const character = prompt[at]!;
-    switch (character) {
-      case "\\":
+  const { length } = prompt;
+  const kinds = new Uint8Array(length);
+  const next = new Int32Array(length);
+  const opening = new Int32Array(length + 1).fill(-1);
+  const marks = new Uint8Array(length);
+  const open = new OpenBrackets();
+  for (let at = 0; at < length; at++) {
+    const unit = prompt.charCodeAt(at);
+    switch (unit) {
+      case code.backslash:
         at++;
-        if (at === prompt.length || prompt[at] === "\n") return undefined;
+        if (at === length || prompt.charCodeAt(at) === code.newline) return undefined;
         break;
-      case "(":
-      case "[":
+      case code.openRound:
+      case code.openSquare:
         marks[at] = 1;
-        open.push({ kind: "weight", open: at, close: -1, separators: [], when: "", bracket: character, separator: "", depth: 0 });
+        open.push(at);
         break;
-      case ":":
-      case "|":
-        if (character === ":") marks[at] = 1;
-        if (!separate(open.at(-1), character, at)) return undefined;
+      case code.colon:
+      case code.bar: {
+        const frame = open.last();
+        if (unit === code.colon) marks[at] = 1;
+        else if (!frame || prompt.charCodeAt(frame.at) === code.openRound) return undefined;
+        if (!frame) break;
+        if (frame.separators > 0 && frame.separator !== unit) return undefined;
+        next[frame.last] = at;
+        frame.last = at;
+        frame.separator = unit;
+        frame.separators++;
         break;
-      case ")":
-      case "]": {
+      }
+      case code.closeRound:
+      case code.closeSquare: {
         marks[at] = 1;
-        const frame = open.at(-1);
-        if (!frame || !closeGroup(prompt, frame, at)) {
+        const frame = open.last();
+        const kind = frame ? kindOf(prompt, frame, at) : 0;
+        if (!frame || kind === 0) {
           // Nothing around a lone bracket can be a group, as those have none in them.
-          if (!abandon(open)) return undefined;
+          if (!open.abandon()) return undefined;
           break;
         }
-        groupAt[frame.open] = groups.length;
-        groupAt[at] = groups.length;
-        groups.push(frame);
-        open.pop();
-        if (frame.kind !== "weight") frame.depth++;
-        if (frame.depth > maxDepth) return undefined;
-        const outer = open.at(-1);
-        if (outer) outer.depth = Math.max(outer.depth, frame.depth);
+        kinds[frame.at] = kind;
+        next[frame.last] = at;
+        opening[at] = frame.at;
+        if (open.close(kind) > maxDepth) return undefined;
       }
     }
   }
-  return abandon(open) ? { groups, groupAt, marks } : undefined;
+  return open.abandon() ? { kinds, next, opening, marks } : undefined;
 }
 
-/** Notes a colon or bar; false where it can have no meaning. */
-function separate(frame: Open | undefined, character: ":" | "|", at: number): boolean {
-  if (!frame) return character === ":";
-  if (character === "|" && frame.bracket === "(") return false;
-  if (frame.separator !== "" && frame.separator !== character) return false;
-  frame.separator = character;
-  frame.separators.push(at);
-  return true;
+/** What a bracket and its partner are, 0 if no group. */
+function kindOf(prompt: string, { at, last, separator, separators }: Open, close: number): number {
+  const round = prompt.charCodeAt(at) === code.openRound;
+  if (round !== (prompt.charCodeAt(close) === code.closeRound)) return 0;
+  if (separators === 0 || (round && separators === 1)) return groupKind.weight;
+  if (separator === code.bar) return groupKind.alternation;
+  if (round || separators > 2) return 0;
+  return number.test(whenOf(prompt, last, close)) ? groupKind.edit : 0;
 }
 
-/** Makes a group of a bracket and its partner; false if they are none. */
-function closeGroup(prompt: string, frame: Open, close: number): boolean {
-  const { bracket, separators } = frame;
-  if (bracket !== (prompt[close] === ")" ? "(" : "[")) return false;
-  frame.close = close;
-  if (separators.length === 0 || (bracket === "(" && separators.length === 1)) return true;
-  if (frame.separator === "|") {
-    frame.kind = "alternation";
-    return true;
+/** When an edit happens, as written between its last colon and its closing bracket. */
+export function whenOf(prompt: string, colon: number, close: number): string {
+  const start = skipSpace(prompt, colon + 1);
+  return prompt.slice(start, skipSpaceBack(prompt, close, start));
+}
+
+/** The brackets that are open. Their records are used again, level by level. */
+class OpenBrackets {
+  readonly #frames: Open[] = [];
+  #level = 0;
+
+  last(): Open | undefined {
+    return this.#level > 0 ? this.#frames[this.#level - 1] : undefined;
   }
-  if (bracket === "(" || separators.length > 2) return false;
-  const when = number.exec(prompt.slice(separators.at(-1)! + 1, close))?.[1];
-  frame.kind = "edit";
-  frame.when = when ?? "";
-  return when !== undefined;
-}
 
-/** All open brackets are text after all; false if that leaves a bar without meaning. */
-function abandon(open: Open[]): boolean {
-  const possible = open.every(({ separator }) => separator !== "|");
-  open.length = 0;
-  return possible;
+  push(at: number): void {
+    const frame = this.#frames[this.#level++];
+    if (frame) {
+      frame.at = at;
+      frame.last = at;
+      frame.separators = 0;
+      frame.depth = 0;
+    } else this.#frames.push({ at, last: at, separator: 0, separators: 0, depth: 0 });
+  }
+
+  /** Closes the last one; its levels of edits and alternations. */
+  close(kind: number): number {
+    const frame = this.#frames[--this.#level]!;
+    const depth = frame.depth + (kind === groupKind.weight ? 0 : 1);
+    const outer = this.last();
+    if (outer && outer.depth < depth) outer.depth = depth;
+    return depth;
+  }
+
+  /** All open brackets are text after all; false if that leaves a bar without meaning. */
+  abandon(): boolean {
+    let possible = true;
+    while (this.#level > 0) {
+      const { separator, separators } = this.#frames[--this.#level]!;
+      if (separators > 0 && separator === code.bar) possible = false;
+    }
+    return possible;
+  }
 }

@@ -5,30 +5,34 @@
  * which then is text. What decides is the order in which that parser completes runs, followed here with two numbers; checked
  * against it on nine thousand random prompts.
  */
-import type { Brackets, Group } from "./schedule-brackets.ts";
+import { type Brackets, groupKind } from "./schedule-brackets.ts";
 
-/** The groups that are read as such and in no other one, last first. Linear time. */
-export function chooseGroups(brackets: Brackets): Group[] {
-  const { groups, groupAt, marks } = brackets;
+/** The opening brackets, in order, of the edits and alternations that are read as such: groups that are in no other one, and what is in these. Linear time. */
+export function chooseConstructs(brackets: Brackets): number[] {
+  const { kinds, opening, marks } = brackets;
   const possible = possibleEnds(brackets);
-  const runs = runStarts(brackets, possible);
-  const chosen: Group[] = [];
+  let runs: Int32Array | undefined;
+  const constructs: number[] = [];
   for (let end = marks.length; end > 0; ) {
-    const group = groups[groupAt[end - 1]!];
-    if (group?.close === end - 1 && possible[group.open]) {
-      chosen.push(group);
-      end = group.open;
-    } else end = marks[end - 1] ? runs[end]! : end - 1;
+    const open = opening[end - 1]!;
+    if (open >= 0 && possible[open]) {
+      for (let at = end - 1; at >= open; at--) if (kinds[at]! > groupKind.weight) constructs.push(at);
+      end = open;
+    } else if (marks[end - 1]) {
+      runs ??= runStarts(brackets, possible);
+      end = runs[end]!;
+    } else end--;
   }
-  return chosen;
+  return constructs.reverse();
 }
 
 /** [length + 1] 1 where the text before a position is a prompt by itself: everywhere but between the first bar and the end of an alternation. */
-function possibleEnds({ groups, marks: { length } }: Brackets): Uint8Array {
-  const change = new Int32Array(length + 2);
-  for (const { kind, separators, close } of groups) {
-    if (kind !== "alternation") continue;
-    change[separators[0]! + 1]!++;
+function possibleEnds({ kinds, next, opening, marks: { length } }: Brackets): Uint8Array {
+  const change = new Int8Array(length + 1);
+  for (let close = 0; close < length; close++) {
+    const open = opening[close]!;
+    if (open < 0 || kinds[open] !== groupKind.alternation) continue;
+    change[next[open]! + 1] = 1;
     change[close + 1]!--;
   }
   const possible = new Uint8Array(length + 1);
@@ -44,8 +48,7 @@ function possibleEnds({ groups, marks: { length } }: Brackets): Uint8Array {
  * [length + 1] For the end of a run of marks, the start of the run that the parser prefers. It holds the runs under way in a list that turns
  * round at every mark; a new run goes second, or first if a group's end comes before the runs, so only first and last ever matter.
  */
-function runStarts({ groups, groupAt, marks }: Brackets, possible: Uint8Array): Int32Array {
-  const closes = (at: number): boolean => groups[groupAt[at] ?? -1]?.close === at;
+function runStarts({ opening, marks }: Brackets, possible: Uint8Array): Int32Array {
   const starts = new Int32Array(marks.length + 1).fill(-1);
   let first = -1;
   let last = -1;
@@ -56,16 +59,24 @@ function runStarts({ groups, groupAt, marks }: Brackets, possible: Uint8Array): 
     if (at === 0 || !marks[at - 1]) {
       first = possible[at] ? at : -1;
       last = first;
-      closer = closes(at) ? "first" : "none";
+      closer = opening[at]! >= 0 ? "first" : "none";
     }
     const end = at + 1;
     const fresh = possible[end] ? end : -1;
     starts[end] = last;
     const inFront: boolean = closer === "last" || last === -1;
-    closer = !closes(end) ? "none" : inFront || closer === "none" ? "first" : "last";
-    if (last === -1) [first, last] = [fresh, fresh];
-    else if (fresh !== -1 && inFront) [first, last] = [fresh, first];
-    else [first, last] = [last, first === last && fresh !== -1 ? fresh : first];
+    closer = opening[end]! < 0 ? "none" : inFront || closer === "none" ? "first" : "last";
+    if (last === -1) {
+      first = fresh;
+      last = fresh;
+    } else if (fresh !== -1 && inFront) {
+      last = first;
+      first = fresh;
+    } else {
+      const before = first;
+      first = last;
+      last = before === last && fresh !== -1 ? fresh : before;
+    }
   }
   return starts;
 }

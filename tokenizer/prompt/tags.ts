@@ -2,7 +2,7 @@
  * @file Tags of extra networks, `<lora:name:0.8>`. Syntax of AUTOMATIC1111's web UI 1.10, modules/extra_networks.py and
  * extensions-builtin/Lora/extra_networks_lora.py; what that would pass on to the file system is refused here.
  */
-import { word } from "./characters.ts";
+import { code, wordLength } from "./characters.ts";
 import { PromptError, quoted } from "./prompt-error.ts";
 
 /** `<kind:argument:argument>`. */
@@ -32,25 +32,30 @@ export const maxLoras = 16;
 /** Strengths are -10 to 10. */
 const maxStrength = 10;
 
-const head = new RegExp(`<([${word}]+):`, "gu");
-
 /** The prompt without its tags (the blanks around them stay), and the tags in their order. Linear time; any string is valid. */
 export function removeTags(prompt: string): { readonly text: string; readonly tags: readonly PromptTag[] } {
   const tags: PromptTag[] = [];
   let text = "";
   let rest = 0;
-  head.lastIndex = 0;
-  for (let match = head.exec(prompt); match; match = head.exec(prompt)) {
-    const start = head.lastIndex;
-    const end = prompt.indexOf(">", start);
+  for (let open = prompt.indexOf("<"); open >= 0; open = prompt.indexOf("<", open + 1)) {
+    const colon = kindEnd(prompt, open + 1);
+    if (colon < 0) continue;
+    const end = prompt.indexOf(">", colon);
     if (end < 0) break;
-    if (end === start) continue;
-    tags.push({ kind: match[1]!, arguments: prompt.slice(start, end).split(":") });
-    text += prompt.slice(rest, match.index);
+    if (end === colon + 1) continue;
+    tags.push({ kind: prompt.slice(open + 1, colon), arguments: prompt.slice(colon + 1, end).split(":") });
+    text += prompt.slice(rest, open);
     rest = end + 1;
-    head.lastIndex = rest;
+    open = end;
   }
   return { text: text + prompt.slice(rest), tags };
+}
+
+/** The colon behind the name of a kind; -1 if there is no such name. */
+function kindEnd(prompt: string, start: number): number {
+  let at = start;
+  for (let length = 1; length > 0; at += length) length = wordLength(prompt, at);
+  return at > start && prompt.charCodeAt(at) === code.colon ? at : -1;
 }
 
 /**
