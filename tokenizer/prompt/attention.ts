@@ -2,7 +2,7 @@
  * @file Attention weights: `(word)`, `(word:1.3)`, `[word]`, escapes and BREAK. The language and its results are those of AUTOMATIC1111's web UI
  * 1.10, modules/prompt_parser.py `parse_prompt_attention`.
  */
-import { code, decimalNumber, digitLength, indexOfWord, skipSpace, skipSpaceBack } from "./characters.ts";
+import { decimalNumber, digitLength, indexOfWord, skipSpace, skipSpaceBack } from "./characters.ts";
 import { maxDepth } from "./depth.ts";
 import { PromptError, quoted } from "./prompt-error.ts";
 
@@ -24,97 +24,102 @@ export function isBreak([text, weight]: WeightedText): boolean {
  * @throws PromptError INVALID_PROMPT_WEIGHT for one such as 1.2.3
  */
 export function parseAttention(prompt: string): WeightedText[] {
-  const stretches = new Stretches();
+  const stretches = new Stretches(prompt);
   // The brackets that are open, by the stretch that each begins with.
   const round: number[] = [];
   const square: number[] = [];
   let start = 0;
   for (let at = 0; at < prompt.length; at++) {
-    let end = at;
     switch (prompt.charCodeAt(at)) {
-      case code.backslash:
-        stretches.addText(prompt.slice(start, at));
-        if (isEscapable(prompt.charCodeAt(at + 1))) at++;
-        else stretches.add("", 1);
-        start = end + 1;
-        continue;
-      case code.openRound:
-        stretches.addText(prompt.slice(start, at));
+      case 0x5c /* \ */:
+        {
+          stretches.addText(start, at);
+          start = at + 1;
+          if (isEscapable(prompt.charCodeAt(start))) at = start;
+          else stretches.add("", 1);
+          break;
+        }
+      case 0x28 /* ( */:
+        stretches.addText(start, at);
         round.push(stretches.begin());
+        start = at + 1;
         break;
-      case code.openSquare:
-        stretches.addText(prompt.slice(start, at));
+      case 0x5b /* [ */:
+        stretches.addText(start, at);
         square.push(stretches.begin());
+        start = at + 1;
         break;
-      case code.closeRound:
-        if (round.length === 0) continue;
-        stretches.addText(prompt.slice(start, at));
+      case 0x29 /* ) */:
+        if (round.length === 0) break;
+        stretches.addText(start, at);
         stretches.close(round, up);
+        start = at + 1;
         break;
-      case code.closeSquare:
-        if (square.length === 0) continue;
-        stretches.addText(prompt.slice(start, at));
+      case 0x5d /* ] */:
+        if (square.length === 0) break;
+        stretches.addText(start, at);
         stretches.close(square, down);
+        start = at + 1;
         break;
-      case code.colon:
-        end = round.length === 0 ? -1 : weightEnd(prompt, at);
-        if (end < 0) continue;
-        stretches.addText(prompt.slice(start, at));
-        stretches.close(round, weightOf(prompt, at + 1, end));
-        break;
-      default:
-        continue;
+      case 0x3a /* : */:
+        {
+          const weight = round.length === 0 ? undefined : weightAt(prompt, at + 1);
+          if (!weight) break;
+          stretches.addText(start, at);
+          stretches.close(round, numberOf(weight.text));
+          at = weight.close;
+          start = at + 1;
+        }
     }
-    at = end;
-    start = end + 1;
   }
-  stretches.addText(prompt.slice(start));
+  stretches.addText(start, prompt.length);
   stretches.closeAll(round, up);
   stretches.closeAll(square, down);
   return stretches.joined();
 }
 
+/** Backslash and brackets. */
 function isEscapable(unit: number): boolean {
-  return (
-    unit === code.backslash ||
-    unit === code.openRound ||
-    unit === code.closeRound ||
-    unit === code.openSquare ||
-    unit === code.closeSquare
-  );
+  return unit === 0x28 || unit === 0x29 || (unit >= 0x5b && unit <= 0x5d);
 }
 
-/** The bracket that closes a weight, `: 1.2 )`, by its colon; -1 where there is none. */
-function weightEnd(prompt: string, colon: number): number {
-  let at = skipSpace(prompt, colon + 1);
-  const sign = prompt.charCodeAt(at);
-  if (sign === code.plus || sign === code.minus) at++;
-  const first = at;
-  for (let length = 1; length > 0; at += length) length = prompt.charCodeAt(at) === code.dot ? 1 : digitLength(prompt, at);
-  if (at === first) return -1;
-  at = skipSpace(prompt, at);
-  return prompt.charCodeAt(at) === code.closeRound ? at : -1;
+/** The weight behind a colon, ` 1.2 )`, and the bracket that closes it. */
+function weightAt(prompt: string, start: number): { readonly text: string; readonly close: number } | undefined {
+  const first = skipSpace(prompt, start);
+  const sign = prompt.charCodeAt(first);
+  const digits = sign === 0x2b /* + */ || sign === 0x2d /* - */ ? first + 1 : first;
+  let end = digits;
+  for (let length = 1; length > 0; end += length) length = prompt.charCodeAt(end) === 0x2e /* . */ ? 1 : digitLength(prompt, end);
+  if (end === digits) return undefined;
+  const close = skipSpace(prompt, end);
+  return prompt.charCodeAt(close) === 0x29 /* ) */ ? { text: prompt.slice(first, end), close } : undefined;
 }
 
-function weightOf(prompt: string, start: number, end: number): number {
-  const number = prompt.slice(skipSpace(prompt, start), skipSpaceBack(prompt, end));
-  const weight = decimalNumber(number);
-  if (Number.isNaN(weight)) {
+function numberOf(weight: string): number {
+  const number = decimalNumber(weight);
+  if (Number.isNaN(number)) {
     throw new PromptError(
       "INVALID_PROMPT_WEIGHT",
-      `prompt: the weight ${quoted(number)} is no number`,
+      `prompt: the weight ${quoted(weight)} is no number`,
       "write it like (word:1.3)",
     );
   }
-  return weight;
+  return number;
 }
 
 /** The texts so far and the products of their brackets' factors. */
 class Stretches {
+  readonly #prompt: string;
+  readonly #hasBreaks: boolean;
   readonly #texts: string[] = [];
   readonly #weights: number[] = [];
   /** Whether the last one goes on: no bracket and no BREAK came since. */
   #goesOn = false;
+
+  constructor(prompt: string) {
+    this.#prompt = prompt;
+    this.#hasBreaks = prompt.includes("BREAK");
+  }
 
   add(text: string, weight: number): void {
     if (this.#goesOn) {
@@ -126,18 +131,23 @@ class Stretches {
     this.#goesOn = true;
   }
 
-  /** Text with its BREAKs. The blanks around them are looked for from the word outwards, as a pattern that starts with blanks takes quadratic time. */
-  addText(text: string): void {
-    if (text === "") return;
+  /** Text of the prompt, with its BREAKs. The blanks around them are looked for from the word outwards, as a pattern that starts with blanks takes quadratic time. */
+  addText(from: number, to: number): void {
+    if (from === to) return;
+    const text = this.#prompt.slice(from, to);
     let start = 0;
-    for (let at = indexOfWord(text, "BREAK", 0); at >= 0; at = indexOfWord(text, "BREAK", start)) {
+    for (let at = this.#nextBreak(text, 0); at >= 0; at = this.#nextBreak(text, start)) {
       this.add(text.slice(start, skipSpaceBack(text, at, start)), 1);
       this.begin();
       this.add("BREAK", -1);
       this.begin();
       start = skipSpace(text, at + "BREAK".length);
     }
-    this.add(text.slice(start), 1);
+    this.add(start === 0 ? text : text.slice(start), 1);
+  }
+
+  #nextBreak(text: string, from: number): number {
+    return this.#hasBreaks ? indexOfWord(text, "BREAK", from) : -1;
   }
 
   /** Ends the last stretch; the number of the next. */

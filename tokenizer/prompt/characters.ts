@@ -1,29 +1,12 @@
 /**
  * @file Character classes and numbers as Python's `re` and `float` have them, which the prompt language was written with: JavaScript's \s, \b
  * and \d differ outside ASCII. The parsers look at each character once, by its code, and only characters beyond ASCII are left to a pattern:
- * a pattern that is tried at every character costs most of the time of a parse.
+ * a pattern that is tried at every character costs most of the time of a parse. Codes stand in the code as numbers with their characters beside them: a name would be looked up each time.
  */
-
-/** The UTF-16 units that mean something in a prompt. */
-export const code = {
-  backslash: 0x5c,
-  openRound: 0x28,
-  closeRound: 0x29,
-  openSquare: 0x5b,
-  closeSquare: 0x5d,
-  colon: 0x3a,
-  bar: 0x7c,
-  dot: 0x2e,
-  plus: 0x2b,
-  minus: 0x2d,
-  underscore: 0x5f,
-  newline: 0x0a,
-} as const;
 
 const letterOrNumber = /[\p{L}\p{N}]/u;
 const digit = /\p{Nd}/u;
 const beyondAscii = /[^\0-\x7f]/;
-const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
 
 /** Whether Python's \s matches a UTF-16 unit. */
 export function isSpace(unit: number): boolean {
@@ -49,7 +32,7 @@ export function wordLength(text: string, at: number): number {
   const unit = text.charCodeAt(at);
   if (unit < 0x80) {
     const lower = unit | 0x20;
-    return (lower >= 0x61 && lower <= 0x7a) || (unit >= 0x30 && unit <= 0x39) || unit === code.underscore ? 1 : 0;
+    return (lower >= 0x61 && lower <= 0x7a) || (unit >= 0x30 && unit <= 0x39) || unit === 0x5f ? 1 : 0;
   }
   return matchLength(letterOrNumber, text, at);
 }
@@ -77,14 +60,14 @@ export function indexOfWord(text: string, word: string, from: number): number {
 }
 
 function endsInWord(text: string, end: number): boolean {
-  // A pair of units is one character; a lone one is no word.
-  return end > 0 && (wordLength(text, end - 1) > 0 || (end > 1 && wordLength(text, end - 2) === 2));
+  const unit = text.charCodeAt(end - 1);
+  const paired = unit >= 0xdc00 && unit <= 0xdfff && end > 1; // the second half of a character
+  return wordLength(text, paired ? end - 2 : end - 1) > (paired ? 1 : 0);
 }
 
 /** The number that Python's `float` reads from sign, digits and dots (digits of any script); NaN where it raises. */
 export function decimalNumber(text: string): number {
-  const digits = beyondAscii.test(text) ? asciiDigits(text) : text;
-  return decimal.test(digits) ? Number(digits) : Number.NaN;
+  return Number(beyondAscii.test(text) ? asciiDigits(text) : text);
 }
 
 /** Digits of every script stand in runs of ten code points, in order. */

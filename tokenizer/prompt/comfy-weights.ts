@@ -3,7 +3,6 @@
  * it, `\(` and `\)` are brackets of text. Square brackets, BREAK and AND mean nothing.
  */
 import type { WeightedText } from "./attention.ts";
-import { code } from "./characters.ts";
 import { maxDepth, tooDeep } from "./depth.ts";
 
 const up = 1.1;
@@ -72,11 +71,13 @@ class Reader {
 /** 1 for an opening bracket, -1 for a closing one, 0 for text; looked up once, as brackets may be many levels deep. */
 function bracketsOf(prompt: string): Int8Array {
   const brackets = new Int8Array(prompt.length);
+  let escaped = -1;
   for (let at = 0; at < prompt.length; at++) {
     const unit = prompt.charCodeAt(at);
-    if ((unit === code.openRound || unit === code.closeRound) && prompt.charCodeAt(at - 1) !== code.backslash) {
-      brackets[at] = unit === code.openRound ? 1 : -1;
-    }
+    if (unit === 0x5c /* \ */) escaped = at + 1;
+    else if (at === escaped) continue;
+    else if (unit === 0x28 /* ( */) brackets[at] = 1;
+    else if (unit === 0x29 /* ) */) brackets[at] = -1;
   }
   return brackets;
 }

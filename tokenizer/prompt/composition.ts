@@ -1,5 +1,5 @@
 /** @file AND: several prompts, each with a weight, for one picture (Liu et al. 2022, composable diffusion), as AUTOMATIC1111's web UI 1.10 writes it. */
-import { code, decimalNumber, digitLength, indexOfWord, skipSpaceBack } from "./characters.ts";
+import { decimalNumber, digitLength, indexOfWord, skipSpaceBack } from "./characters.ts";
 
 export interface PromptPart {
   readonly text: string;
@@ -26,9 +26,11 @@ export function splitParts(prompt: string): PromptPart[] {
 function splitWeight(part: string): PromptPart {
   const end = skipSpaceBack(part, part.length);
   const number = numberStart(part, end);
-  const colon = skipSpaceBack(part, number) - 1;
-  if (number < end && part.charCodeAt(colon) === code.colon && partWeight.test(part.slice(number, end))) {
-    return { text: part.slice(0, skipSpaceBack(part, colon)), weight: decimalNumber(part.slice(number, end)) };
+  if (number < end && partWeight.test(part.slice(number, end))) {
+    const colon = skipSpaceBack(part, number) - 1;
+    if (part[colon] === ":") {
+      return { text: part.slice(0, skipSpaceBack(part, colon)), weight: decimalNumber(part.slice(number, end)) };
+    }
   }
   return { text: part.slice(0, end), weight: 1 };
 }
@@ -37,11 +39,12 @@ function splitWeight(part: string): PromptPart {
 function numberStart(text: string, end: number): number {
   let start = end;
   for (let length = 1; length > 0; start -= length) length = numeralLengthBefore(text, start);
-  const sign = text.charCodeAt(start - 1);
-  return sign === code.plus || sign === code.minus ? start - 1 : start;
+  return start < end && /[+-]/.test(text.charAt(start - 1)) ? start - 1 : start;
 }
 
 function numeralLengthBefore(text: string, end: number): number {
-  if (text.charCodeAt(end - 1) === code.dot || digitLength(text, end - 1) === 1) return 1;
+  const unit = text.charCodeAt(end - 1);
+  if (unit < 0x80) return unit === 0x2e /* . */ ? 1 : digitLength(text, end - 1);
+  if (digitLength(text, end - 1) === 1) return 1;
   return digitLength(text, end - 2) === 2 ? 2 : 0;
 }

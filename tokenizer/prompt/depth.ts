@@ -1,5 +1,4 @@
 /** @file How deep brackets may be nested. */
-import { code } from "./characters.ts";
 import { PromptError } from "./prompt-error.ts";
 
 /** Most brackets in each other. Six are many; 64 of them weigh a word 446 times, of which no picture is left. */
@@ -15,12 +14,22 @@ export function checkDepth(prompt: string): void {
   let square = 0;
   let deepest = 0;
   for (let at = 0; at < prompt.length; at++) {
-    const unit = prompt.charCodeAt(at);
-    if (unit === code.backslash) at++;
-    else if (unit === code.openRound) round++;
-    else if (unit === code.openSquare) square++;
-    else if (unit === code.closeRound) round = Math.max(0, round - 1);
-    else if (unit === code.closeSquare) square = Math.max(0, square - 1);
+    switch (prompt.charCodeAt(at)) {
+      case 0x5c /* \ */:
+        at++;
+        break;
+      case 0x28 /* ( */:
+        round++;
+        break;
+      case 0x5b /* [ */:
+        square++;
+        break;
+      case 0x29 /* ) */:
+        if (round > 0) round--;
+        break;
+      case 0x5d /* ] */:
+        if (square > 0) square--;
+    }
     if (round + square > deepest) deepest = round + square;
   }
   if (deepest > maxDepth) throw tooDeep(deepest);

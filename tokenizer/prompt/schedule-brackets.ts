@@ -1,5 +1,5 @@
 /** @file Which brackets of a prompt belong together as attention weights `(a:1.2)`, edits `[a:b:3]` and alternations `[a|b]`, as far as each can be one. */
-import { code, skipSpace, skipSpaceBack } from "./characters.ts";
+import { skipSpace, skipSpaceBack } from "./characters.ts";
 import { maxDepth } from "./depth.ts";
 
 /** What a group of brackets is; 0 stands for none. */
@@ -20,6 +20,7 @@ export interface Brackets {
 /** A bracket that still has to find its partner. */
 interface Open {
   at: number;
+  round: boolean;
   /** The last of its separators, or itself. */
   last: number;
   /** The code of its separators, colon or bar, and how many there are. */
@@ -29,6 +30,7 @@ interface Open {
   depth: number;
 }
 
+const bar = 0x7c;
 const number = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** The groups of a prompt, undefined where it breaks the grammar: a bar outside of `[a|b]`, a backslash at the end of a line, edits in more than 64 others. */
@@ -42,54 +44,54 @@ export function matchBrackets(prompt: string): Brackets | undefined {
   for (let at = 0; at < length; at++) {
     const unit = prompt.charCodeAt(at);
     switch (unit) {
-      case code.backslash:
+      case 0x5c /* \ */:
         at++;
-        if (at === length || prompt.charCodeAt(at) === code.newline) return undefined;
+        if (at === length || prompt[at] === "\n") return undefined;
         break;
-      case code.openRound:
-      case code.openSquare:
+      case 0x28 /* ( */:
+      case 0x5b /* [ */:
         marks[at] = 1;
-        open.push(at);
+        open.push(at, unit === 0x28);
         break;
-      case code.colon:
-      case code.bar: {
-        const frame = open.last();
-        if (unit === code.colon) marks[at] = 1;
-        else if (!frame || prompt.charCodeAt(frame.at) === code.openRound) return undefined;
-        if (!frame) break;
-        if (frame.separators > 0 && frame.separator !== unit) return undefined;
-        next[frame.last] = at;
-        frame.last = at;
-        frame.separator = unit;
-        frame.separators++;
-        break;
-      }
-      case code.closeRound:
-      case code.closeSquare: {
-        marks[at] = 1;
-        const frame = open.last();
-        const kind = frame ? kindOf(prompt, frame, at) : 0;
-        if (!frame || kind === 0) {
-          // Nothing around a lone bracket can be a group, as those have none in them.
-          if (!open.abandon()) return undefined;
+      case 0x3a /* : */:
+      case 0x7c /* | */:
+        {
+          const frame = open.last;
+          if (unit === 0x3a) marks[at] = 1;
+          else if (!frame || frame.round) return undefined;
+          if (!frame) break;
+          if (frame.separators > 0 && frame.separator !== unit) return undefined;
+          next[frame.last] = at;
+          frame.last = at;
+          frame.separator = unit;
+          frame.separators++;
           break;
         }
-        kinds[frame.at] = kind;
-        next[frame.last] = at;
-        opening[at] = frame.at;
-        if (open.close(kind) > maxDepth) return undefined;
-      }
+      case 0x29 /* ) */:
+      case 0x5d /* ] */:
+        {
+          marks[at] = 1;
+          const frame = open.last;
+          const kind = frame?.round === (unit === 0x29) ? kindOf(prompt, frame, at) : 0;
+          if (!frame || kind === 0) {
+            // Nothing around a lone bracket can be a group, as those have none in them.
+            if (!open.abandon()) return undefined;
+            break;
+          }
+          kinds[frame.at] = kind;
+          next[frame.last] = at;
+          opening[at] = frame.at;
+          if (open.close(kind) > maxDepth) return undefined;
+        }
     }
   }
   return open.abandon() ? { kinds, next, opening, marks } : undefined;
 }
 
 /** What a bracket and its partner are, 0 if no group. */
-function kindOf(prompt: string, { at, last, separator, separators }: Open, close: number): number {
-  const round = prompt.charCodeAt(at) === code.openRound;
-  if (round !== (prompt.charCodeAt(close) === code.closeRound)) return 0;
+function kindOf(prompt: string, { round, last, separator, separators }: Open, close: number): number {
   if (separators === 0 || (round && separators === 1)) return groupKind.weight;
-  if (separator === code.bar) return groupKind.alternation;
+  if (separator === bar) return groupKind.alternation;
   if (round || separators > 2) return 0;
   return number.test(whenOf(prompt, last, close)) ? groupKind.edit : 0;
 }
@@ -104,37 +106,39 @@ export function whenOf(prompt: string, colon: number, close: number): string {
 class OpenBrackets {
   readonly #frames: Open[] = [];
   #level = 0;
+  /** The innermost. */
+  last: Open | undefined;
 
-  last(): Open | undefined {
-    return this.#level > 0 ? this.#frames[this.#level - 1] : undefined;
-  }
-
-  push(at: number): void {
-    const frame = this.#frames[this.#level++];
+  push(at: number, round: boolean): void {
+    let frame = this.#frames[this.#level];
     if (frame) {
       frame.at = at;
+      frame.round = round;
       frame.last = at;
       frame.separators = 0;
       frame.depth = 0;
-    } else this.#frames.push({ at, last: at, separator: 0, separators: 0, depth: 0 });
+    } else {
+      frame = { at, round, last: at, separator: 0, separators: 0, depth: 0 };
+      this.#frames.push(frame);
+    }
+    this.#level++;
+    this.last = frame;
   }
 
-  /** Closes the last one; its levels of edits and alternations. */
+  /** Closes the innermost; its levels of edits and alternations. */
   close(kind: number): number {
-    const frame = this.#frames[--this.#level]!;
-    const depth = frame.depth + (kind === groupKind.weight ? 0 : 1);
-    const outer = this.last();
-    if (outer && outer.depth < depth) outer.depth = depth;
+    const depth = this.last!.depth + (kind === groupKind.weight ? 0 : 1);
+    this.#level--;
+    this.last = this.#level > 0 ? this.#frames[this.#level - 1] : undefined;
+    if (this.last && this.last.depth < depth) this.last.depth = depth;
     return depth;
   }
 
   /** All open brackets are text after all; false if that leaves a bar without meaning. */
   abandon(): boolean {
-    let possible = true;
-    while (this.#level > 0) {
-      const { separator, separators } = this.#frames[--this.#level]!;
-      if (separators > 0 && separator === code.bar) possible = false;
-    }
+    const possible = !this.#frames.slice(0, this.#level).some(({ separator, separators }) => separators > 0 && separator === bar);
+    this.#level = 0;
+    this.last = undefined;
     return possible;
   }
 }

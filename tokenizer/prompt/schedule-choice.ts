@@ -10,16 +10,16 @@ import { type Brackets, groupKind } from "./schedule-brackets.ts";
 /** The opening brackets, in order, of the edits and alternations that are read as such: groups that are in no other one, and what is in these. Linear time. */
 export function chooseConstructs(brackets: Brackets): number[] {
   const { kinds, opening, marks } = brackets;
-  const possible = possibleEnds(brackets);
   let runs: Int32Array | undefined;
   const constructs: number[] = [];
+  // From the end of the prompt to its beginning; never between the first bar and the end of an alternation.
   for (let end = marks.length; end > 0; ) {
     const open = opening[end - 1]!;
-    if (open >= 0 && possible[open]) {
-      for (let at = end - 1; at >= open; at--) if (kinds[at]! > groupKind.weight) constructs.push(at);
+    if (open >= 0) {
+      while (--end >= open) if (kinds[end]! > groupKind.weight) constructs.push(end);
       end = open;
     } else if (marks[end - 1]) {
-      runs ??= runStarts(brackets, possible);
+      runs ??= runStarts(brackets);
       end = runs[end]!;
     } else end--;
   }
@@ -48,7 +48,9 @@ function possibleEnds({ kinds, next, opening, marks: { length } }: Brackets): Ui
  * [length + 1] For the end of a run of marks, the start of the run that the parser prefers. It holds the runs under way in a list that turns
  * round at every mark; a new run goes second, or first if a group's end comes before the runs, so only first and last ever matter.
  */
-function runStarts({ opening, marks }: Brackets, possible: Uint8Array): Int32Array {
+function runStarts(brackets: Brackets): Int32Array {
+  const { opening, marks } = brackets;
+  const possible = possibleEnds(brackets);
   const starts = new Int32Array(marks.length + 1).fill(-1);
   let first = -1;
   let last = -1;

@@ -36,39 +36,44 @@ export class EditedPrompt {
     return opens && opens.length > 0 ? new EditedPrompt(prompt, brackets, opens) : undefined;
   }
 
-  /** The text with one part of each construct, counted from 0; an edit's are `from` and `to`. Linear time. */
-  text(partOf: (construct: Construct, index: number) => number): string {
-    let text = "";
+  /** The text at a step, from 1 on, with the last step before each edit by its index among the constructs. Linear time. */
+  textAt(step: number, edits: ArrayLike<number>): string {
+    const prompt = this.#prompt;
+    const { length } = this.constructs;
+    const taken: string[] = [];
     /** Where the text begins that is still to be taken. */
     let start = 0;
     // The ends of the parts that are being read, and of their constructs; outermost first.
     const ends: number[] = [];
     const closes: number[] = [];
-    const leave = (): void => {
-      text += this.#prompt.slice(start, ends.pop());
-      start = closes.pop()! + 1;
-    };
-    for (let index = 0; index < this.constructs.length; index++) {
-      const construct = this.constructs[index]!;
-      const { open, close } = construct;
-      while (ends.length > 0 && ends[ends.length - 1]! <= open) leave();
+    for (let index = 0; index <= length; index++) {
+      const construct = this.constructs[index];
+      const open = construct ? construct.open : prompt.length;
+      while (ends.length > 0 && ends[ends.length - 1]! <= open) {
+        const end = ends.pop()!;
+        if (end > start) taken.push(prompt.slice(start, end));
+        start = closes.pop()! + 1;
+      }
       if (open < start) continue; // in a part that is not read
-      text += this.#prompt.slice(start, open);
-      const before = this.#separatorBefore(construct, partOf(construct, index));
-      start = (before ?? open) + 1;
-      ends.push(before === undefined ? start : this.#next[before]!);
-      closes.push(close);
+      if (open > start) taken.push(prompt.slice(start, open));
+      if (!construct) break;
+      const before = this.#separatorBefore(construct, step, edits[index]!);
+      start = before < 0 ? open + 1 : before + 1;
+      ends.push(before < 0 ? start : this.#next[before]!);
+      closes.push(construct.close);
     }
-    while (ends.length > 0) leave();
-    return text + this.#prompt.slice(start);
+    return taken.join("");
   }
 
-  /** The opening bracket or separator in front of a part; undefined for the missing `from` of `[to:when]`. */
-  #separatorBefore({ open, separators, when }: Construct, part: number): number | undefined {
-    const oneSided = when !== undefined && separators === 1;
-    if (oneSided) return part === 0 ? undefined : open;
+  /** The opening bracket or separator in front of the part that a step reads; -1 for the missing `from` of `[to:when]`. */
+  #separatorBefore({ open, separators, when }: Construct, step: number, edit: number): number {
+    const next = this.#next;
+    if (when !== undefined) {
+      if (separators === 1) return step <= edit ? -1 : open;
+      return step <= edit ? open : next[open]!;
+    }
     let before = open;
-    for (let passed = 0; passed < part; passed++) before = this.#next[before]!;
+    for (let passed = (step - 1) % (separators + 1); passed > 0; passed--) before = next[before]!;
     return before;
   }
 }

@@ -45,12 +45,6 @@ export function scheduleOf(
   /** The last steps before the edits; 0 in the place of an alternation. */
   const edits = constructs.map(({ when }) => (when === undefined ? 0 : Math.min(last, timing(when))));
   const period = periodOf(constructs, last);
-  const textAt = (step: number): string =>
-    edited.text(({ when, separators }, index) => {
-      if (when === undefined) return (step - 1) % (separators + 1);
-      return step <= edits[index]! ? 0 : 1;
-    });
-
   const changes = new Set(edits.filter((step) => step >= 1));
   const every = period > 1 ? Array.from({ length: last }, (_, index) => index + 1) : [];
   const ends = [...new Set([...changes, ...every, last])].sort((one, other) => one - other);
@@ -59,7 +53,7 @@ export function scheduleOf(
   return ends.map((end) => {
     // Alternations come round, so most steps repeat an earlier text.
     const state = `${passed} ${(end - 1) % period}`;
-    const text = texts.get(state) ?? textAt(end);
+    const text = texts.get(state) ?? edited.textAt(end, edits);
     texts.set(state, text);
     if (changes.has(end)) passed++;
     return { end, text };

@@ -2,7 +2,7 @@
  * @file Tags of extra networks, `<lora:name:0.8>`. Syntax of AUTOMATIC1111's web UI 1.10, modules/extra_networks.py and
  * extensions-builtin/Lora/extra_networks_lora.py; what that would pass on to the file system is refused here.
  */
-import { code, wordLength } from "./characters.ts";
+import { wordLength } from "./characters.ts";
 import { PromptError, quoted } from "./prompt-error.ts";
 
 /** `<kind:argument:argument>`. */
@@ -55,7 +55,7 @@ export function removeTags(prompt: string): { readonly text: string; readonly ta
 function kindEnd(prompt: string, start: number): number {
   let at = start;
   for (let length = 1; length > 0; at += length) length = wordLength(prompt, at);
-  return at > start && prompt.charCodeAt(at) === code.colon ? at : -1;
+  return at > start && prompt[at] === ":" ? at : -1;
 }
 
 /**
