@@ -11,7 +11,7 @@ export interface DeviceOptions {
   /** Features to do without, to test the paths of lesser adapters. */
   readonly withhold?: readonly string[];
   /** Lower limits than the adapter's, to test the same; also below those that WebGPU grants every device, which are only held to then. */
-  readonly limits?: Readonly<Record<string, number>>;
+  readonly limits?: Readonly<Record<string, number>> | undefined;
   /** Seconds without a sign of life after which the GPU counts as hung; default 30, on software adapters 600 or more. */
   readonly patience?: number | undefined;
   /** Milliseconds that one submission may take; default 250, on software adapters, which no system watches, any number. */

@@ -1,5 +1,6 @@
 /** @file From the sampler's latent (f32) to the U-Net's input: scaled, in storage type, once for each half of the CFG batch. */
 import { defineKernel, perElement, ShapeError, slotBegin, type Tensor } from "../engine/index.ts";
+import { inBands } from "./bands.ts";
 import { flatIndex } from "./snippets.ts";
 
 /** One invocation an element of y, which is the latent `copies` times over. The latent begins at element `begin` of its buffer. */
@@ -43,11 +44,16 @@ export function modelInput(
     throw new ShapeError(`modelInput: ${copies} times ${latent.label} do not fit into ${y.label}`);
   const constant = typeof factor === "number";
   const { slots } = latent.allocation;
-  modelInputKernel.launch(
-    { latent: slots?.whole ?? latent, factor: constant ? undefined : factor, y },
-    { begin: slots ? slotBegin(latent) : 0, count: latent.size, copies, constant_factor: constant ? factor : 1 },
-    perElement(y.size),
-    { flags: { FACTOR_BUFFER: !constant } },
-  );
+  const launch = (latent: Tensor, y: Tensor, begin: number, count: number) => {
+    modelInputKernel.launch(
+      { latent, factor: constant ? undefined : factor, y },
+      { begin, count, copies, constant_factor: constant ? factor : 1 },
+      perElement(copies * count),
+      { flags: { FACTOR_BUFFER: !constant } },
+    );
+  };
+  // Latents are small; a picture on its way to the encoder may not be.
+  if (slots || copies > 1) launch(slots?.whole ?? latent, y, slots ? slotBegin(latent) : 0, latent.size);
+  else inBands("modelInput", latent.size, { latent, y }, (band, count) => launch(band.latent, band.y, 0, count));
   return y;
 }

@@ -51,9 +51,10 @@ function text(plan: MemoryPlan, adapter: string, memory: number | undefined, bat
     lines.push(`  ${stageWords[phase.phase].padEnd(12)}${[...columns, ...more].join(" ")}`);
   }
   const splits = phases.flatMap(({ phase, splits }) => splits.map((split) => ({ phase, ...split })));
-  if (splits.length > 0) lines.push("larger than a binding, so in bands of rows");
-  for (const { phase, label, bytes, bands, count } of splits) {
-    lines.push(`  ${stageWords[phase].padEnd(12)} ${String(count).padStart(2)} x ${label}: ${size(bytes)} in ${bands} bands`);
+  if (splits.length > 0) lines.push("larger than a binding, so maps go in bands of rows, weights in parts");
+  for (const { phase, kind, label, bytes, bands, count } of splits) {
+    const pieces = kind === "map" ? "bands" : "parts";
+    lines.push(`  ${stageWords[phase].padEnd(12)} ${String(count).padStart(2)} x ${label}: ${size(bytes)} in ${bands} ${pieces}`);
   }
   lines.push(
     `in all      ${size(totalBytes)}: weights ${size(weightBytes)}, activations ${size(activationBytes)}, the rest inputs and latents`,

@@ -13,9 +13,9 @@ export interface OpenDevice {
 }
 
 /** @throws AdapterError those of `openGpu`, and TIER_UNSUPPORTED, F16_UNSUPPORTED */
-export async function openDevice({ adapter, requireGpu, tier, precision }: GpuOptions): Promise<OpenDevice> {
+export async function openDevice({ adapter, requireGpu, tier, precision, limitBinding }: GpuOptions): Promise<OpenDevice> {
   const opened = await openGpu({ adapter, requireGpu });
-  const device = await Device.create(opened.gpu, { adapter: opened.adapter, tier, precision });
+  const device = await Device.create(opened.gpu, { adapter: opened.adapter, tier, precision, limits: bindingsOf(limitBinding) });
   return {
     device,
     adapter: describe(opened.adapter.info),
@@ -25,4 +25,9 @@ export async function openDevice({ adapter, requireGpu, tier, precision }: GpuOp
       opened.release();
     },
   };
+}
+
+/** Of `mib` MiB at most, in whole words. */
+function bindingsOf(mib: number | undefined): Readonly<Record<string, number>> | undefined {
+  return mib === undefined ? undefined : { maxStorageBufferBindingSize: 4 * Math.floor(mib * 2 ** 18) };
 }

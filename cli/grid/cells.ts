@@ -71,8 +71,22 @@ export class CellKeys {
   readonly #files = new Map<string, Promise<UsedFiles>>();
 
   async of(options: PictureOptions): Promise<string> {
-    const { json, quiet, verbose, debug, adapter, requireGpu, output, overwrite, saveLatent, prompts, count, preview, ...rest } =
-      options;
+    const {
+      json,
+      quiet,
+      verbose,
+      debug,
+      adapter,
+      requireGpu,
+      limitBinding,
+      output,
+      overwrite,
+      saveLatent,
+      prompts,
+      count,
+      preview,
+      ...rest
+    } = options;
     const { model, vae, noise, ...picture } = rest;
     const [init, mask] = ["init" in options ? options.init : undefined, "mask" in options ? options.mask : undefined];
     const paths = { model: model ?? embeddedModel, vae, noise, init, mask };

@@ -27,6 +27,8 @@ export interface GpuOptions {
   readonly requireGpu: boolean;
   readonly tier?: Tier | undefined;
   readonly precision: Precision;
+  /** MiB that a binding may have, where the adapter has more. */
+  readonly limitBinding?: number | undefined;
 }
 
 /** A file of prompts, and the command line that its lines add to. */

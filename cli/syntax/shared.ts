@@ -1,7 +1,7 @@
 /** @file What the commands' syntaxes share: option kinds, the flags that every command has, those for the GPU. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { tiers } from "../../engine/tier.ts";
-import { wholeNumber } from "./numbers.ts";
+import { decimalNumber, wholeNumber } from "./numbers.ts";
 import type { CommonOptions, GpuOptions, Invocation } from "./options.ts";
 
 /** A command as commander sees it, and the way from its values to our record. */
@@ -42,7 +42,14 @@ export function addGpuOptions(command: Command): void {
     )
     .option("--require-gpu", "refuse an adapter that computes on the CPU")
     .addOption(choice("--tier <name>", "force the kernels for a kind of adapter", tiers))
-    .addOption(choice("--precision <kind>", "storage of weights and activations", ["auto", "f32", "f16"]).default("auto"));
+    .addOption(choice("--precision <kind>", "storage of weights and activations", ["auto", "f32", "f16"]).default("auto"))
+    .addOption(
+      number(
+        "--limit-binding <MiB>",
+        "as if the adapter bound no more than this at a time, to test what larger tensors are cut into",
+        decimalNumber("limit-binding", { min: 0.25, max: 4096 }),
+      ),
+    );
 }
 
 export function addCommonOptions(command: Command): void {
@@ -70,5 +77,6 @@ export function gpu(values: Values): GpuOptions {
     requireGpu: values["requireGpu"] === true,
     tier: values["tier"] as GpuOptions["tier"],
     precision: values["precision"] as GpuOptions["precision"],
+    limitBinding: values["limitBinding"] as number | undefined,
   };
 }

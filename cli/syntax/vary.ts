@@ -5,7 +5,9 @@ import type { CommandLine, Invocation } from "./options.ts";
 
 /** Options that belong to the whole run: the machine, and what is reported how. With their dashes. */
 const ofTheRun = new Set(
-  "--adapter --require-gpu --tier --precision --json -q --quiet --verbose --debug --prompts -h --help -V --version".split(" "),
+  "--adapter --require-gpu --tier --precision --limit-binding --json -q --quiet --verbose --debug --prompts -h --help -V --version".split(
+    " ",
+  ),
 );
 
 export function belongsToTheRun(word: string): boolean {

@@ -4,8 +4,9 @@ import type { Capture, Tensor } from "../../engine/index.ts";
 type Allocation = Tensor["allocation"];
 type Launch = Capture<unknown>["launches"][number];
 
-/** A tensor that no binding can hold: kernels see it in bands of rows. */
+/** A tensor that no binding can hold: kernels see a map in bands of rows, a weight in parts of its window or of its inputs. */
 export interface SplitTensor {
+  readonly kind: "map" | "weight";
   /** What its memory was taken for. */
   readonly label: string;
   readonly bytes: number;
@@ -24,6 +25,7 @@ export interface LaunchMemory {
 }
 
 interface Life {
+  readonly kind: "map" | "weight";
   readonly label: string;
   first: number;
   last: number;
@@ -32,7 +34,7 @@ interface Life {
   readonly offsets: Map<string, Set<number>>;
 }
 
-/** @param isWeight tensors to leave out */
+/** @param isWeight tensors that hold their memory anyway, and count among the splits only */
 export function launchMemory(
   launches: readonly Launch[],
   limit: number,
@@ -41,8 +43,7 @@ export function launchMemory(
   const lives = new Map<Allocation, Life>();
   for (const [i, { kernel, tensors }] of launches.entries()) {
     for (const tensor of tensors) {
-      if (isWeight(tensor.allocation)) continue;
-      const life = lifeOf(lives, tensor.allocation, i);
+      const life = lifeOf(lives, tensor.allocation, isWeight(tensor.allocation) ? "weight" : "map", i);
       life.last = i;
       life.bytes = Math.max(life.bytes, tensor.offset + tensor.bytes);
       const offsets = life.offsets.get(kernel.name) ?? new Set();
@@ -50,17 +51,19 @@ export function launchMemory(
     }
   }
   const all = [...lives.values()];
+  const maps = all.filter(({ kind }) => kind === "map");
   return {
-    peakBytes: mostAtOnce(all),
-    largestBytes: all.reduce((most, { bytes }) => Math.max(most, bytes), 0),
+    peakBytes: mostAtOnce(maps),
+    largestBytes: maps.reduce((most, { bytes }) => Math.max(most, bytes), 0),
     splits: splitsAmong(all.filter(({ bytes }) => bytes > limit)),
   };
 }
 
-function lifeOf(lives: Map<Allocation, Life>, memory: Allocation, now: number): Life {
+function lifeOf(lives: Map<Allocation, Life>, memory: Allocation, kind: Life["kind"], now: number): Life {
   let life = lives.get(memory);
   if (life === undefined) {
-    life = { label: memory.label, first: now, last: now, bytes: 0, offsets: new Map() };
+    // Weights have a name each, and are told by their size.
+    life = { kind, label: kind === "weight" ? "weight" : memory.label, first: now, last: now, bytes: 0, offsets: new Map() };
     lives.set(memory, life);
   }
   return life;
@@ -82,10 +85,10 @@ function mostAtOnce(lives: readonly Life[]): number {
 
 /** Tensors of one label and size as one row. */
 function splitsAmong(lives: readonly Life[]): SplitTensor[] {
-  const rows = new Map<string, { label: string; bytes: number; bands: number; count: number }>();
-  for (const { label, bytes, offsets } of lives) {
+  const rows = new Map<string, SplitTensor>();
+  for (const { kind, label, bytes, offsets } of lives) {
     const bands = Math.max(...[...offsets.values()].map(({ size }) => size));
-    const row = rows.get(`${label} ${bytes}`) ?? { label, bytes, bands: 0, count: 0 };
+    const row = rows.get(`${label} ${bytes}`) ?? { kind, label, bytes, bands: 0, count: 0 };
     rows.set(`${label} ${bytes}`, { ...row, bands: Math.max(row.bands, bands), count: row.count + 1 });
   }
   return [...rows.values()].sort((a, b) => b.bytes - a.bytes);

@@ -1,5 +1,5 @@
 /** @file Latents to pictures: the VAE's decoder, recorded once for a size and replayed; in tiles where the whole map is too much. */
-import { type Capture, type Device, LimnError, type Tensor } from "../../engine/index.ts";
+import type { Capture, Device, Tensor } from "../../engine/index.ts";
 import { cast, countNonFinite, modelInput, toPixels } from "../../kernels/index.ts";
 import type { VaeConfig } from "../checkpoint/config.ts";
 import type { Size } from "../image/index.ts";
@@ -7,7 +7,7 @@ import { goingRound } from "../layers.ts";
 import { resident, type WithWeights } from "../residency.ts";
 import type { VaeDecoder } from "./decoder.ts";
 import { withMargin, withoutMargin } from "./round-map.ts";
-import { TileBlend, tilesOf, tilingOf, usualTile, type VaeTiling } from "./tiles.ts";
+import { fallbackTilings, isTooLarge, TileBlend, tilesOf, type VaeTiling } from "./tiles.ts";
 
 export interface DecodeStageOptions extends Size {
   readonly config: VaeConfig;
@@ -88,19 +88,24 @@ export class DecodeStage {
 
   /** Records the whole, or its tiles where it is larger than the adapter allows. */
   #record(tiling: VaeTiling | undefined): VaeTiling | undefined {
-    const { config, width, height } = this.#options;
-    if (!tiling) {
+    let tooLarge: unknown;
+    for (const chosen of tiling ? [tiling] : [undefined, ...fallbackTilings(this.#options)]) {
       try {
-        this.#add({ width: width / config.factor, height: height / config.factor }, true);
-        return undefined;
+        this.#recordTiles(chosen);
+        return chosen;
       } catch (error) {
-        if (!isTooLarge(error) || !isLarger(this.#options, tilingOf(usualTile))) throw error;
+        this.free();
+        if (!isTooLarge(error)) throw error;
+        tooLarge = error;
       }
     }
-    const chosen = tiling ?? tilingOf(usualTile);
-    for (const tile of tilesOf(this.#map(chosen), chosen))
-      this.#add({ width: tile.width / config.factor, height: tile.height / config.factor }, false);
-    return chosen;
+    throw tooLarge;
+  }
+
+  #recordTiles(tiling: VaeTiling | undefined): void {
+    const { config } = this.#options;
+    const tiles = tiling ? tilesOf(this.#map(tiling), tiling) : [this.#options];
+    for (const { width, height } of tiles) this.#add({ width: width / config.factor, height: height / config.factor }, !tiling);
   }
 
   /** What is cut into tiles: the picture, with its opposite edges around it where it goes round. */
@@ -168,9 +173,4 @@ function bytesOf(rgb: Float32Array): Uint8Array {
 /** Whether a picture has more than one tile. */
 function isLarger({ width, height }: Size, { tile }: VaeTiling): boolean {
   return Math.max(width, height) > tile;
-}
-
-/** What not even bands of rows could make fit. */
-function isTooLarge(error: unknown): boolean {
-  return error instanceof LimnError && ["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE"].includes(error.code);
 }

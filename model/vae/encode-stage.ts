@@ -1,12 +1,12 @@
 /** @file Pictures to latents: the VAE's encoder, recorded once for a size and replayed; in tiles where it is asked to. */
-import { type Capture, type Device, LimnError, type Tensor } from "../../engine/index.ts";
+import type { Capture, Device, Tensor } from "../../engine/index.ts";
 import { countNonFinite, modelInput } from "../../kernels/index.ts";
 import type { Raster, Size } from "../image/index.ts";
 import { goingRound } from "../layers.ts";
 import { resident, type WithWeights } from "../residency.ts";
 import type { VaeEncoder } from "./encoder.ts";
 import { placeWithin, withMargin, withoutMargin } from "./round-map.ts";
-import { type Tile, TileBlend, tilesOf, tilingOf, usualTile, type VaeTiling } from "./tiles.ts";
+import { fallbackTilings, isTooLarge, type Tile, TileBlend, tilesOf, type VaeTiling } from "./tiles.ts";
 
 export interface EncodeStageOptions extends Size {
   /** Pixels to a cell of the latent, along each side. */
@@ -101,15 +101,19 @@ export class EncodeStage {
   /** Records the whole, or its tiles where it is larger than the adapter allows. Gives the tiles. */
   #record(tiling: VaeTiling | undefined): VaeTiling {
     const whole = { tile: Math.max(this.#options.width, this.#options.height), overlap: 0 };
-    try {
-      const chosen = tiling && whole.tile > tiling.tile ? tiling : whole;
-      for (const tile of tilesOf(this.#map(chosen), chosen)) this.#add(tile, chosen === whole);
-      return chosen;
-    } catch (error) {
-      const tooLarge = error instanceof LimnError && ["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE"].includes(error.code);
-      if (tiling || !tooLarge || whole.tile <= usualTile) throw error;
-      return this.#record(tilingOf(usualTile));
+    const wanted = tiling && whole.tile > tiling.tile ? tiling : whole;
+    let tooLarge: unknown;
+    for (const chosen of tiling ? [wanted] : [whole, ...fallbackTilings(this.#options)]) {
+      try {
+        for (const tile of tilesOf(this.#map(chosen), chosen)) this.#add(tile, chosen === whole);
+        return chosen;
+      } catch (error) {
+        this.free();
+        if (!isTooLarge(error)) throw error;
+        tooLarge = error;
+      }
     }
+    throw tooLarge;
   }
 
   /** What is cut into tiles: the picture, with its opposite edges around it where it goes round. */

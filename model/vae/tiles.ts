@@ -3,7 +3,7 @@
  * (`tiled_scale_multidim` in comfy/utils.py): tiles begin at equal distances, the last is what is left, and where they overlap
  * each counts the less the nearer its border. Group norms see a tile each, so colours may differ a little between tiles.
  */
-import { UsageError } from "../../engine/errors.ts";
+import { LimnError, UsageError } from "../../engine/errors.ts";
 import type { Size } from "../image/index.ts";
 
 /** In pixels of the picture. */
@@ -20,6 +20,16 @@ export const usualTile = 512;
 /** The same proportion for tiles of any size. */
 export function tilingOf(tile: number): VaeTiling {
   return { tile, overlap: tile / 8 };
+}
+
+/** Where the whole is too much: the usual tiles, and smaller ones where these are too large as well. */
+export function fallbackTilings({ width, height }: Size): VaeTiling[] {
+  return [usualTile, usualTile / 2, usualTile / 4].filter((tile) => tile < Math.max(width, height)).map(tilingOf);
+}
+
+/** What not even bands of rows could make fit. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof LimnError && ["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE"].includes(error.code);
 }
 
 /** @throws UsageError INVALID_VAE_TILE */

@@ -66,7 +66,7 @@ const others = {
   recorded: "tier precision",
   sameThing: "vae-tiling",
   output: "output overwrite save-latent json quiet verbose debug preview preview-every preview-terminal preview-file",
-  machine: "adapter require-gpu max-header strict allow-nonfinite count low-memory",
+  machine: "adapter require-gpu limit-binding max-header strict allow-nonfinite count low-memory",
 };
 
 it("leaves no option out that changes a picture", () => {
