@@ -1,8 +1,8 @@
 /** @file Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once. */
 import { exitCodes } from "./exit-codes.ts";
 
-/** How long a run may take to stop by itself; a step on a software adapter is within it. */
-const graceMillis = 5000;
+/** How long a run may take to stop by itself. On a software adapter a step can take longer: then it is left, so that 5 s suffice. */
+const graceMillis = 4000;
 
 export interface Interruption {
   readonly signal: AbortSignal;
