@@ -1,3 +1,5 @@
+import { type Vocabulary, wordEndOffset } from "./vocabulary.ts";
+
 /**
  * Letters and numbers of Unicode 18 that Unicode 17 does not have. JavaScript engines learn them years later than the `regex` package
  * that the reference splits text with, and the same prompt shall have the same ids in both.
@@ -17,7 +19,27 @@ const piecePattern = new RegExp(
   "gu",
 );
 
-/** The pieces of clean text; merges never cross their borders. */
-export function splitPieces(text: string): string[] {
-  return text.match(piecePattern) ?? [];
+/** Appends the symbols of clean text: those of its bytes in UTF-8, the last of each piece one that ends a word. Merges never cross the pieces' borders. */
+export function appendPieces(text: string, symbols: number[], { idOfByte }: Vocabulary): void {
+  const add = (byte: number): number => symbols.push(idOfByte[byte]!);
+  for (const piece of text.match(piecePattern) ?? []) {
+    for (let at = 0; at < piece.length; at++) {
+      const point = piece.codePointAt(at)!;
+      if (point < 0x80) add(point);
+      else {
+        if (point < 0x800) add(0xc0 | (point >> 6));
+        else {
+          if (point < 0x10000) add(0xe0 | (point >> 12));
+          else {
+            add(0xf0 | (point >> 18));
+            add(0x80 | ((point >> 12) & 0x3f));
+            at++; // of two UTF-16 units
+          }
+          add(0x80 | ((point >> 6) & 0x3f));
+        }
+        add(0x80 | (point & 0x3f));
+      }
+    }
+    symbols[symbols.length - 1]! += wordEndOffset;
+  }
 }

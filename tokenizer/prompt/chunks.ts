@@ -54,21 +54,12 @@ const commaToken = 267;
 export function chunkPrompt(tokenizer: ClipTokenizer, prompt: string, options: ChunkOptions = {}): Chunk[] {
   const { emphasis = "original", commaBacktrack = 20, pad = "end", embeddings } = options;
   const stretches: readonly WeightedText[] = emphasis === "none" ? [[prompt, 1]] : parseAttention(prompt);
+  const tokens = tokenizer.encodeAll(stretches.map((stretch) => (isBreak(stretch) ? "" : stretch[0])));
   const builder = new ChunkBuilder(commaBacktrack);
-  for (const stretch of stretches) {
-    if (isBreak(stretch)) {
-      builder.close();
-      continue;
-    }
-    const tokens = tokenizer.encode(stretch[0]);
-    const weight = emphasis === "ignore" ? 1 : stretch[1];
-    for (let position = 0; position < tokens.length; ) {
-      const embedding = embeddings?.(tokens, position);
-      if (embedding) builder.addEmbedding(embedding, weight);
-      else builder.addToken(tokens[position]!, weight);
-      position += embedding?.tokens ?? 1;
-    }
-  }
+  stretches.forEach((stretch, index) => {
+    if (isBreak(stretch)) builder.close();
+    else builder.addTokens(tokens[index]!, emphasis === "ignore" ? 1 : stretch[1], embeddings);
+  });
   return builder.finish().map((draft) => chunkOf(draft, pad));
 }
 
@@ -89,14 +80,25 @@ class ChunkBuilder {
     this.#commaBacktrack = commaBacktrack;
   }
 
-  addToken(id: number, weight: number): void {
+  addTokens(tokens: readonly number[], weight: number, embeddings: EmbeddingLookup | undefined): void {
+    for (let position = 0; position < tokens.length; position++) {
+      const embedding = embeddings?.(tokens, position);
+      if (!embedding) this.#addToken(tokens[position]!, weight);
+      else {
+        this.#addEmbedding(embedding, weight);
+        position += embedding.tokens - 1;
+      }
+    }
+  }
+
+  #addToken(id: number, weight: number): void {
     if (id === commaToken) this.#comma = this.#chunk.ids.length;
     this.#makeRoom(id !== commaToken);
     this.#chunk.ids.push(id);
     this.#chunk.weights.push(weight);
   }
 
-  addEmbedding({ name, vectors }: { readonly name: string; readonly vectors: number }, weight: number): void {
+  #addEmbedding({ name, vectors }: { readonly name: string; readonly vectors: number }, weight: number): void {
     this.#makeRoom(true);
     if (this.#chunk.ids.length + vectors > chunkLength) this.close();
     this.#chunk.embeddings.push({ name, vectors, offset: this.#chunk.ids.length });

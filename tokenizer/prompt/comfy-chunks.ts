@@ -29,26 +29,33 @@ const marker = "embedding:";
 /** Tokens of one stretch, or the vectors of one textual inversion. */
 type Group = { readonly weight: number } & ({ readonly ids: readonly number[] } | { readonly embedding: EmbeddingName });
 
-/** @throws PromptTooLongError above 64 KiB */
+/** Text of one weight, or a textual inversion. */
+type Stretch = { readonly weight: number } & ({ readonly text: string } | { readonly embedding: EmbeddingName });
+
+/** @throws PromptTooLongError above 64 KiB; PromptError PROMPT_NESTING */
 export function comfyChunks(tokenizer: ClipTokenizer, prompt: string, options: ComfyChunkOptions = {}): ComfyChunks {
   const { embeddings = [], read = parseComfyWeights } = options;
   const unknown: string[] = [];
-  const groups = read(prompt).flatMap(([text, weight]) => groupsOf(tokenizer, text, weight, { embeddings, unknown }));
+  const stretches = read(prompt).flatMap(([text, weight]) => stretchesOf(text, weight, { embeddings, unknown }));
+  const tokens = tokenizer.encodeAll(stretches.map((stretch) => ("text" in stretch ? stretch.text : "")));
+  const groups = stretches.map(
+    (stretch, index): Group => ("text" in stretch ? { ids: tokens[index]!, weight: stretch.weight } : stretch),
+  );
   return { chunks: pack(groups).map((draft) => chunkOf(draft, "end")), unknown };
 }
 
-function groupsOf(
-  tokenizer: ClipTokenizer,
+function stretchesOf(
   text: string,
   weight: number,
   { embeddings, unknown }: { readonly embeddings: readonly EmbeddingName[]; readonly unknown: string[] },
-): Group[] {
+): Stretch[] {
+  if (!text.includes(marker)) return text === "" ? [] : [{ text, weight }];
   const words = text.split(/[ \n](?=embedding:)/).filter((word) => word !== "");
-  return words.flatMap((word): Group[] => {
+  return words.flatMap((word): Stretch[] => {
     const [, written = "", rest = ""] = word.startsWith(marker)
       ? (/^\s*(\S+)\s*(.*)$/s.exec(word.slice(marker.length)) ?? [])
       : [];
-    if (written === "") return [{ ids: tokenizer.encode(word), weight }];
+    if (written === "") return [{ text: word, weight }];
     const bare = written.replace(/^,+|,+$/g, "");
     const whole = named(embeddings, written);
     const embedding = whole ?? named(embeddings, bare);
@@ -56,7 +63,7 @@ function groupsOf(
     const commas = whole ? "" : (/,*$/.exec(written)?.[0] ?? "");
     if (!embedding) unknown.push(bare);
     const behind = `${commas} ${rest}`.trim();
-    return [...(embedding ? [{ embedding, weight }] : []), ...(behind === "" ? [] : [{ ids: tokenizer.encode(behind), weight }])];
+    return [...(embedding ? [{ embedding, weight }] : []), ...(behind === "" ? [] : [{ text: behind, weight }])];
   });
 }
 
