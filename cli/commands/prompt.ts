@@ -1,5 +1,6 @@
 /** @file `limn prompt`: what a prompt means, with --explain token by token; or rows of results for every prompt in a JSON file. */
 import { UsageError } from "../../engine/errors.ts";
+import { resolveSampler, type SamplerEntry, samplers } from "../../model/sampling/index.ts";
 import { ClipTokenizer, PromptTooLongError } from "../../tokenizer/index.ts";
 import {
   type Chunk,
@@ -9,6 +10,7 @@ import {
   parseAttention,
   planPrompt,
   promptRow,
+  type ScheduleEntry,
 } from "../../tokenizer/prompt/index.ts";
 import { EmbeddingShelf } from "../addons/embeddings.ts";
 import type { PromptOptions } from "../syntax/options.ts";
@@ -16,20 +18,33 @@ import { oneLine } from "../terminal/error-text.ts";
 import { writeStdout } from "../terminal/stdout.ts";
 import { readStrings } from "./tokenize.ts";
 
-/** @throws UsageError INVALID_FILE, PROMPT_TOO_LONG, INVALID_PROMPT_TAG, INVALID_PROMPT_WEIGHT; FileSystemError those of `openFile` */
-export async function run({ text, file, steps, explain, json, embeddingDirs }: PromptOptions): Promise<void> {
+/** How a prompt is spread over the run. */
+interface Run {
+  readonly prompt: string;
+  readonly steps: number;
+  readonly sampler: SamplerEntry | undefined;
+  /** Model calls, in which the schedule counts. */
+  readonly calls: number;
+  readonly explain: boolean;
+}
+
+/**
+ * @throws UsageError INVALID_FILE, PROMPT_TOO_LONG, INVALID_PROMPT_TAG, INVALID_PROMPT_WEIGHT, UNKNOWN_SAMPLER; FileSystemError those of `openFile`
+ */
+export async function run({ text, file, steps, sampler: name, explain, json, embeddingDirs }: PromptOptions): Promise<void> {
   if (file !== undefined) {
     const rows = (await readStrings(file)).map((prompt) => usage(() => promptRow(prompt)));
     return writeStdout(json ? `${JSON.stringify(rows)}\n` : rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   }
   const prompt = text ?? "";
+  const sampler = name === undefined ? undefined : resolveSampler(name).sampler;
+  const calls = sampler?.secondOrder ? 2 * steps : steps;
   const tokenizer = new ClipTokenizer();
   const named = await new EmbeddingShelf().namedIn({ embeddingDirs }, [prompt]);
   const report = usage(() => {
-    const plan = planPrompt(tokenizer, prompt, steps, { embeddings: named && embeddingLookup(tokenizer, named.names) });
-    return json
-      ? `${JSON.stringify(record(plan, tokenizer, { prompt, steps, explain }))}\n`
-      : lines(plan, tokenizer, { steps, explain });
+    const plan = planPrompt(tokenizer, prompt, calls, { embeddings: named && embeddingLookup(tokenizer, named.names) });
+    const spread = { prompt, steps, sampler, calls, explain };
+    return json ? `${JSON.stringify(record(plan, tokenizer, spread))}\n` : lines(plan, tokenizer, spread);
   });
   await writeStdout(report);
 }
@@ -46,14 +61,11 @@ function usage<T>(work: () => T): T {
   }
 }
 
-function record(
-  plan: PromptPlan,
-  tokenizer: ClipTokenizer,
-  { prompt, steps, explain }: { readonly prompt: string; readonly steps: number; readonly explain: boolean },
-): unknown {
-  const { tags, loras, parts } = plan;
-  const summary = { prompt, steps, tags, loras, parts };
+function record(plan: PromptPlan, tokenizer: ClipTokenizer, { prompt, steps, calls, explain }: Run): unknown {
+  const { tags, loras } = plan;
+  const summary = { prompt, steps, calls, tags, loras, parts: plan.parts };
   if (!explain) return summary;
+  const parts = plan.parts.map((part) => ({ ...part, calls: callsOf(part.schedule, calls) }));
   const texts = plan.texts.map((text) => ({
     text,
     attention: parseAttention(text),
@@ -64,7 +76,7 @@ function record(
       embeddings: chunk.embeddings,
     })),
   }));
-  return { ...summary, texts };
+  return { ...summary, parts, texts };
 }
 
 function tokensOf(chunk: Chunk, tokenizer: ClipTokenizer): { id: number; text: string; weight: number }[] {
@@ -74,11 +86,7 @@ function tokensOf(chunk: Chunk, tokenizer: ClipTokenizer): { id: number; text: s
   });
 }
 
-function lines(
-  plan: PromptPlan,
-  tokenizer: ClipTokenizer,
-  { steps, explain }: { readonly steps: number; readonly explain: boolean },
-): string {
+function lines(plan: PromptPlan, tokenizer: ClipTokenizer, { steps, sampler, calls, explain }: Run): string {
   const written: string[] = [];
   for (const { name, textEncoder, unet } of plan.loras) {
     written.push(`LoRA ${quoted(name)}: ${shown(textEncoder)} in the text encoder, ${shown(unet)} in the U-Net`);
@@ -87,15 +95,51 @@ function lines(
     if (kind !== "lora" && kind !== "lyco") written.push(`tag ${quoted(kind)}: ${list.map(quoted).join(", ")}`);
   }
   plan.parts.forEach(({ weight, schedule }, index) => {
-    written.push(`part ${index + 1} of ${plan.parts.length}, weight ${shown(weight)}, ${steps} steps`);
+    written.push(
+      `part ${index + 1} of ${plan.parts.length}, weight ${shown(weight)}, ${steps} steps${calls === steps ? "" : `, ${calls} calls`}`,
+    );
     let first = 1;
     for (const { end, text } of schedule) {
-      written.push(`  ${(first === end ? `${end}` : `${first}-${end}`).padEnd(9)}  ${quoted(text)}`);
+      written.push(`  ${range(first, end)}  ${quoted(text)}`);
       first = end + 1;
     }
+    if (explain && schedule.length > 1) written.push(...callLines(schedule, calls));
   });
+  if (explain && sampler === undefined && plan.parts.some(({ schedule }) => schedule.length > 1)) written.push(twice(steps));
   if (explain) for (const text of plan.texts) written.push(...chunkLines(text, plan.chunks(text), tokenizer));
   return written.map((line) => `${oneLine(line)}\n`).join("");
+}
+
+interface Calls {
+  readonly text: string;
+  /** Counted from 1. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The model calls that see each text, in order; a text whose turn never comes is left out. */
+function callsOf(schedule: readonly ScheduleEntry[], calls: number): Calls[] {
+  // The web UI counts calls from 0 and takes a text up to the call of its last step: the first lasts one call longer.
+  return schedule.flatMap(({ end, text }, index) => {
+    const first = index === 0 ? 1 : schedule[index - 1]!.end + 2;
+    return first <= calls ? [{ text, first, last: Math.min(end + 1, calls) }] : [];
+  });
+}
+
+function callLines(schedule: readonly ScheduleEntry[], calls: number): string[] {
+  return [
+    "  in model calls (each text gives way one call after its last step, as in the web UI):",
+    ...callsOf(schedule, calls).map(({ text, first, last }) => `  ${range(first, last)}  ${quoted(text)}`),
+  ];
+}
+
+function twice(steps: number): string {
+  const names = samplers.flatMap(({ name, secondOrder }) => (secondOrder ? [name] : []));
+  return `${names.join(", ")} ask the model twice a step and count ${2 * steps} calls: --sampler ${names[0]} shows when the text changes there`;
+}
+
+function range(first: number, last: number): string {
+  return (first === last ? `${last}` : `${first}-${last}`).padEnd(9);
 }
 
 function chunkLines(text: string, chunks: readonly Chunk[], tokenizer: ClipTokenizer): string[] {

@@ -171,6 +171,8 @@ export interface PromptOptions extends CommonOptions, EmbeddingChoice {
   /** Path of a JSON array of prompts. */
   readonly file?: string | undefined;
   readonly steps: number;
+  /** Whose model calls are counted; default: one a step. */
+  readonly sampler?: string | undefined;
   /** Chunks, tokens and weights too. */
   readonly explain: boolean;
 }

@@ -55,6 +55,7 @@ export function promptSyntax(): Syntax {
     .option("--file <file>", "a JSON array of prompts; gives an array of rows")
     .option("--explain", "show chunks, tokens, ids and weights", false)
     .addOption(number("--steps <count>", "steps of the schedule (default: 20)", wholeNumber("steps", { min: 1, max: 1000 })))
+    .option("--sampler <name>", "count the model calls of this one: some ask the model twice a step")
     .addOption(embeddingDirOption());
   addCommonOptions(command);
   return {
@@ -64,6 +65,7 @@ export function promptSyntax(): Syntax {
       const file = values["file"] as string | undefined;
       const text = command.args[0];
       const steps = values["steps"] as number | undefined;
+      const sampler = values["sampler"] as string | undefined;
       if ((text === undefined) === (file === undefined)) {
         throw text === undefined
           ? new UsageError("MISSING_ARGUMENT", "prompt: there is no prompt", {
@@ -71,19 +73,18 @@ export function promptSyntax(): Syntax {
             })
           : new UsageError("OPTIONS_CONFLICT", "prompt: a prompt and --file are both given", { hint: "use one of them" });
       }
-      if (file !== undefined && steps !== undefined) {
+      if (file !== undefined && (steps ?? sampler) !== undefined) {
+        const given = steps === undefined ? "--sampler" : "--steps";
         throw new UsageError(
           "OPTIONS_CONFLICT",
-          "prompt: --steps and --file are both given, but rows have schedules of 10 and 20 steps",
-          {
-            hint: "leave out --steps, or give one prompt",
-          },
+          `prompt: ${given} and --file are both given, but rows have schedules of 10 and 20 steps`,
+          { hint: `leave out ${given}, or give one prompt` },
         );
       }
       const explain = values["explain"] === true;
       return {
         command: "prompt",
-        options: { ...common(values), ...embeddingValues(values), text, file, steps: steps ?? 20, explain },
+        options: { ...common(values), ...embeddingValues(values), text, file, steps: steps ?? 20, sampler, explain },
       };
     },
   };

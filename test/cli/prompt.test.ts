@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { promptRow } from "../../tokenizer/prompt/index.ts";
+import { ClipTokenizer } from "../../tokenizer/index.ts";
+import { planPrompt, promptRow } from "../../tokenizer/prompt/index.ts";
 import { build, errorLines, limn, root, temporaryFolder } from "./limn.ts";
 
 describe("limn prompt", () => {
@@ -18,14 +19,31 @@ describe("limn prompt", () => {
     ]);
     expect(code).toBe(0);
     const lines = stdout.toString().split("\n");
-    expect(lines.slice(0, 6)).toEqual([
+    expect(lines.slice(0, 10)).toEqual([
       'LoRA "x": 0.8 in the text encoder, 0.8 in the U-Net',
       "part 1 of 2, weight 1, 4 steps",
       '  1-2        "a cat"',
       '  3-4        "a dog"',
+      "  in model calls (each text gives way one call after its last step, as in the web UI):",
+      '  1-3        "a cat"',
+      '  4          "a dog"',
       "part 2 of 2, weight 0.5, 4 steps",
       '  1-4        " (fox:1.3)"',
+      "heun, dpm_2, dpm_2_ancestral, dpmpp_2s_ancestral, dpmpp_sde, restart ask the model twice a step and count 8 calls: --sampler heun shows when the text changes there",
     ]);
+  });
+
+  test("counts the calls of a sampler that asks twice a step, as the denoiser is told", async () => {
+    const { stdout } = await limn(["prompt", "[a|b] [c:d:0.5]", "--explain", "--json", "--steps", "3", "--sampler", "Heun"]);
+    const { calls, parts } = JSON.parse(stdout.toString());
+    expect(calls).toBe(6);
+    const plan = planPrompt(new ClipTokenizer(), "[a|b] [c:d:0.5]", 6);
+    const texts = Array.from({ length: 6 }, (_, call) => plan.at(call)[0]!.text);
+    const told = (parts[0].calls as { text: string; first: number; last: number }[]).flatMap(({ text, first, last }) =>
+      Array.from({ length: last - first + 1 }, () => text),
+    );
+    expect(told).toEqual(texts);
+    expect(new Set(texts).size).toBeGreaterThan(2);
   });
 
   test("shows where a textual inversion stands", async () => {
@@ -84,7 +102,9 @@ describe("limn prompt", () => {
     ["MISSING_ARGUMENT", []],
     ["OPTIONS_CONFLICT", ["a", "--file", "b.json"]],
     ["OPTIONS_CONFLICT", ["--file", "b.json", "--steps", "3"]],
+    ["OPTIONS_CONFLICT", ["--file", "b.json", "--sampler", "heun"]],
     ["INVALID_STEPS", ["a", "--steps", "0"]],
+    ["UNKNOWN_SAMPLER", ["a", "--sampler", "hein"]],
   ])("refuses with %s", async (expected, args) => {
     const { code, stderr } = await limn(["prompt", ...args]);
     expect([code, errorLines(stderr).code]).toEqual([2, expected]);
