@@ -2,21 +2,21 @@
 
 /** kitty takes at most so many characters of base64 at once. */
 const chunk = 4096;
-/** One preview takes the place of the last. */
-const imageId = 7161;
-
 export interface Cells {
   readonly columns: number;
   readonly rows: number;
 }
 
-/** A PNG over `cells`, drawn at the cursor, which stays; no answers (sw.kovidgoyal.net/kitty/graphics-protocol). */
-export function kittyImage(png: Buffer, { columns, rows }: Cells): string {
+/**
+ * A PNG over `cells`, drawn at the cursor, which stays; no answers (sw.kovidgoyal.net/kitty/graphics-protocol). It takes the place of the
+ * image of this id, wherever that stands: 1 .. 2^32 - 1.
+ */
+export function kittyImage(png: Buffer, { columns, rows }: Cells, id: number): string {
   const data = png.toString("base64");
   const parts: string[] = [];
   for (let at = 0; at < data.length; at += chunk) {
     const more = at + chunk < data.length ? 1 : 0;
-    const keys = at === 0 ? `a=T,f=100,i=${imageId},p=1,c=${columns},r=${rows},C=1,q=2,m=${more}` : `m=${more}`;
+    const keys = at === 0 ? `a=T,f=100,i=${id},p=1,c=${columns},r=${rows},C=1,q=2,m=${more}` : `q=2,m=${more}`;
     parts.push(`\u001b_G${keys};${data.slice(at, at + chunk)}\u001b\\`);
   }
   return parts.join("");

@@ -1,5 +1,6 @@
 /** @file Shows steps: into a file, and in the terminal above the progress line. */
 
+import { randomInt } from "node:crypto";
 import { resize } from "../../model/image/index.ts";
 import type { GenerateStep } from "../../model/index.ts";
 import { type Output, prepareOutput } from "../files/output.ts";
@@ -57,5 +58,6 @@ function terminalFor({ terminal }: PreviewOptions, progress: Progress): Terminal
     columns: stderr.columns ?? 80,
     lines: stderr.rows ?? 24,
     write: (text) => stderr.write(text),
+    imageId: randomInt(1, 2 ** 31),
   });
 }

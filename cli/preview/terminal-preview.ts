@@ -15,12 +15,16 @@ export interface TerminalPreviewOptions {
   readonly columns: number;
   readonly lines: number;
   write(text: string): void;
+  /** Number of the first image in the terminal: no other program's, as an image of the same number goes. */
+  readonly imageId: number;
 }
 
 export class TerminalPreview {
   readonly #options: TerminalPreviewOptions;
   /** Lines that the last preview took; the cursor is on the line below them. */
   #drawn = 0;
+  /** Pictures before this one. */
+  #kept = 0;
 
   constructor(options: TerminalPreviewOptions) {
     this.#options = options;
@@ -39,6 +43,7 @@ export class TerminalPreview {
   /** The next preview is drawn below this one: another picture begins. */
   keep(): void {
     this.#drawn = 0;
+    this.#kept++;
   }
 
   #cellsFor({ width, height }: Raster): Cells {
@@ -49,10 +54,10 @@ export class TerminalPreview {
   }
 
   #drawing(picture: Raster, cells: Cells): string {
-    const { kind, allColours } = this.#options;
+    const { kind, allColours, imageId } = this.#options;
     if (kind === "blocks") return `${halfBlocks(picture, cells, allColours).join("\r\n")}\r\n`;
     const png = encodePng(picture);
-    const image = kind === "kitty" ? kittyImage(png, cells) : iterm2Image(png, cells);
+    const image = kind === "kitty" ? kittyImage(png, cells, imageId + this.#kept) : iterm2Image(png, cells);
     return `\u001b7${image}\u001b8${"\n".repeat(cells.rows)}`;
   }
 }

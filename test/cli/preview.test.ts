@@ -50,13 +50,14 @@ describe("pictures in the terminal", () => {
   const png = encodePng(noisy);
 
   it("kitty: in pieces of 4096 characters, of which the last says so", () => {
-    const text = kittyImage(png, { columns: 20, rows: 10 });
+    const text = kittyImage(png, { columns: 20, rows: 10 }, 7161);
     const parts = [...text.matchAll(new RegExp(`${escape_}_G([^;]*);([^${escape_}]*)${escape_}\\\\`, "g"))];
     expect(parts.map(([whole]) => whole).join("")).toBe(text);
     expect(parts.length).toBeGreaterThan(2);
     expect(parts[0]![1]).toBe("a=T,f=100,i=7161,p=1,c=20,r=10,C=1,q=2,m=1");
-    expect(parts.slice(1).map(([, keys]) => keys)).toEqual([...Array<string>(parts.length - 2).fill("m=1"), "m=0"]);
-    for (const [, , data] of parts) expect(data!.length).toBeLessThanOrEqual(4096);
+    expect(parts.slice(1).map(([, keys]) => keys)).toEqual([...Array<string>(parts.length - 2).fill("q=2,m=1"), "q=2,m=0"]);
+    for (const [, , data] of parts.slice(0, -1)) expect(data!.length).toBe(4096); // a multiple of 4, as asked for
+    expect(parts.at(-1)![2]!.length).toBeLessThanOrEqual(4096);
     const bytes = Buffer.from(parts.map(([, , data]) => data).join(""), "base64");
     expect(decodePng(bytes).width).toBe(64);
   });
@@ -73,7 +74,14 @@ describe("pictures in the terminal", () => {
 describe("the block above the progress line", () => {
   function terminal(kind: "kitty" | "iterm2" | "blocks", columns = 80, lines = 24) {
     let written = "";
-    const preview = new TerminalPreview({ kind, allColours: true, columns, lines, write: (text) => (written += text) });
+    const preview = new TerminalPreview({
+      kind,
+      allColours: true,
+      columns,
+      lines,
+      write: (text) => (written += text),
+      imageId: 9,
+    });
     return {
       preview,
       take: () => {
@@ -122,6 +130,19 @@ describe("the block above the progress line", () => {
       const rows = Number(/\[(\d+)A/.exec(text)![1]);
       expect(text.endsWith(`${escape_}8${"\n".repeat(rows)}`)).toBe(true);
     }
+  });
+});
+
+describe("kitty's images", () => {
+  it("take the place of the same picture's, and leave those of earlier pictures", () => {
+    let written = "";
+    const write = (text: string) => (written += text);
+    const preview = new TerminalPreview({ kind: "kitty", allColours: true, columns: 80, lines: 24, write, imageId: 9 });
+    preview.show(flag(16));
+    preview.show(flag(16));
+    preview.keep();
+    preview.show(flag(16));
+    expect([...written.matchAll(/,i=(\d+),/g)].map((match) => match[1])).toEqual(["9", "9", "10"]);
   });
 });
 
