@@ -81,12 +81,12 @@ export class GpuUnpacker {
   }
 }
 
-/** Matrices without padded inputs, whose parts begin at whole fours of outputs, and that fit a binding. */
+/** Matrices without padded inputs, whose parts begin at whole fours of outputs, and that fit a binding, as what is read must. */
 function suits(device: Device, { layout, parts, tensor, isMatrix }: Target): boolean {
   if (device.tier === "software") return false; // the CPU would do it in its slower way
   if (!isMatrix || layout.inner === 1 || layout.size < leastElements) return false;
   if (layout.inputs * layout.taps !== layout.inner || layout.inner >= 65_536 * 32) return false;
-  if (tensor.bytes > device.limits.maxStorageBufferBindingSize) return false;
+  if (Math.max(tensor.bytes, maxRead + 4) > device.limits.maxStorageBufferBindingSize) return false;
   const outputBytes = (part: Target["parts"][number]): number => layout.inner * bytesOf(part.dtype);
   return parts.every((part) => part.column % 4 === 0 && 4 * outputBytes(part) <= maxRead);
 }
