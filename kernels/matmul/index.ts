@@ -1,28 +1,18 @@
 /** @file GEMM: y = activation(x weight + bias) + residual. */
-import { expectShape, ShapeError, type Tensor } from "../../engine/index.ts";
+import type { Tensor } from "../../engine/index.ts";
 import { conv2d } from "../conv2d/index.ts";
 import { geglu } from "../geglu.ts";
-import { checkEpilogue, type EpilogueOptions } from "./epilogue.ts";
+import { checkEpilogue } from "./epilogue.ts";
+import { type MatmulOptions, type Product, productOf } from "./product.ts";
 import { type MatmulRung, matmulRungs, matrixFits, matrixGeglu, tiledGeglu } from "./rungs.ts";
 
 export { matmulMatrix, matmulMatrixSlab } from "./matrix.ts";
 
 export { matmulNaive } from "./naive.ts";
+export type { MatmulOptions } from "./product.ts";
 export { type MatmulRung, matmulRungs } from "./rungs.ts";
 export { matmulSlabs } from "./slabs.ts";
 export { matmulTiled, matmulTiledSlab } from "./tiled.ts";
-
-export interface MatmulOptions extends EpilogueOptions {
-  /** The weight is [N, K] and not [K, N]. */
-  readonly transposed?: boolean;
-}
-
-/** x [rows, inner] times [inner, columns]. */
-export interface Product {
-  readonly rows: number;
-  readonly inner: number;
-  readonly columns: number;
-}
 
 /**
  * x [..., K] times weight [K, N] ([N, K] where `transposed`) -> [..., N] in x's dtype. Sums in f32. bias is f32 [N]; the residual has
@@ -48,20 +38,6 @@ export function matmulGeglu(x: Tensor, weight: Tensor, { bias }: { bias?: Tensor
   if (chosen === "matrix" && product.columns % 16 === 0) return matrixGeglu(x, weight, bias, product);
   if (chosen === "tiled" && product.columns % 8 === 0) return tiledGeglu(x, weight, bias, product);
   return x.device.scope(() => geglu(matmulRungs[chosen](x, weight, { bias }, product)));
-}
-
-function productOf(x: Tensor, weight: Tensor, { transposed = false }: MatmulOptions): Product {
-  const { rows, inner } = expectShape("matmul", x, ["...rows", "inner"]);
-  expectShape("matmul", weight, ["inner", "columns"]);
-  const [first, second] = weight.shape as [number, number];
-  const [weightInner, columns] = transposed ? [second, first] : [first, second];
-  if (weightInner !== inner) {
-    throw new ShapeError(
-      `matmul: inner sizes differ - x is [${x.shape.join(", ")}] (K = ${inner}), ` +
-        `the weight ${transposed ? "transposed " : ""}[${weight.shape.join(", ")}] (K = ${weightInner})`,
-    );
-  }
-  return { rows, inner, columns };
 }
 
 /** Into how many parts of its rows, each aligned, a weight must be cut to fit into bindings; 1 where it fits, or nothing helps. */
