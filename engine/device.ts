@@ -2,9 +2,8 @@
  * @file The device: limits, features and tier of one adapter, the memory of its tensors, and the way that recorded work takes to
  * its queue. Made from a GPU object, so nothing is global and Node and browser are alike.
  */
-import { ActivationMemory } from "./activations.ts";
 import { BindGroupCache } from "./bind-groups.ts";
-import { Capture, type Recorded } from "./capture.ts";
+import type { Capture } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
 import { LimnError, OutOfMemoryError, ShaderError, ShapeError } from "./errors.ts";
 import { FailureWatch } from "./failure-watch.ts";
@@ -13,8 +12,9 @@ import { PipelineCache } from "./pipeline-cache.ts";
 import { type Allocation, BufferFactory, type MemoryCounters, Pool, PooledAllocation } from "./pool.ts";
 import { readBack } from "./read-back.ts";
 import { bindingOf, type Command, copyCommand, expectBindable } from "./recorder.ts";
+import { Recordings } from "./recordings.ts";
 import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
-import { allocationsIn, ScopeStack } from "./scopes.ts";
+import { ScopeStack } from "./scopes.ts";
 import type { Grid } from "./shape.ts";
 import { type DeviceCounters, type Replay, Submitter } from "./submitter.ts";
 import { elementCount, Tensor } from "./tensor.ts";
@@ -44,10 +44,7 @@ export class Device {
 
   readonly #buffers: BufferFactory;
   readonly #pool: Pool;
-  /** Captures have memory of their own: a replay overwrites it, so no ordinary tensor may live there. */
-  readonly #activations: ActivationMemory;
-  readonly #captures = new Set<Capture<unknown>>();
-  #recording: Recorded[] | undefined;
+  readonly #recordings: Recordings;
   readonly #scopes = new ScopeStack();
   /** Kernels that the driver did not compile, by name. */
   readonly #refused = new Map<string, ShaderError>();
@@ -81,7 +78,7 @@ export class Device {
       outOfMemory: (message, cause) => this.#failures.outOfMemory(message, cause),
     });
     this.#pool = new Pool(this.#buffers);
-    this.#activations = new ActivationMemory(this.#buffers);
+    this.#recordings = new Recordings(this.#buffers);
     this.bindGroups = new BindGroupCache(this);
     this.#placeholder = new Tensor(this, this.#pool.take(256, "placeholder"), [64], "f32");
     this.#buffers.counters.liveBytes = 0;
@@ -120,7 +117,7 @@ export class Device {
   /** A tensor whose contents are undefined: its memory may have been another's. */
   empty(shape: readonly number[], dtype: DType = this.storage, label = "tensor"): Tensor {
     const bytes = Math.max(16, elementCount(shape) * bytesPerElement[dtype]);
-    const allocation = (this.#recording ? this.#activations : this.#pool).take(bytes, label);
+    const allocation = (this.#recordings.isOn ? this.#recordings.memory : this.#pool).take(bytes, label);
     this.#scopes.add(allocation);
     return new Tensor(this, allocation, [...shape], dtype);
   }
@@ -135,7 +132,7 @@ export class Device {
   /** Gives the memory of tensors back for a while; what they hold is lost. */
   park(tensors: readonly Tensor[]): void {
     const parked = new Set(tensors.map(({ allocation }) => allocation));
-    for (const capture of this.#captures) if (capture.binds(parked)) capture.unbind();
+    this.#recordings.unbind(parked);
     for (const allocation of parked) if (allocation instanceof PooledAllocation) allocation.park();
     this.trim();
   }
@@ -147,7 +144,7 @@ export class Device {
 
   /** A tensor of x's shape and dtype, in the same slots where x lies in some and one is left. */
   emptyLike(x: Tensor, label?: string): Tensor {
-    const slot = this.#recording ? undefined : x.allocation.slots?.take(label);
+    const slot = this.#recordings.isOn ? undefined : x.allocation.slots?.take(label);
     return slot ? slot.reshape(x.shape) : this.empty(x.shape, x.dtype, label);
   }
 
@@ -161,7 +158,7 @@ export class Device {
     const type = dtype ?? (data instanceof Float32Array ? "f32" : data instanceof Uint16Array ? "f16" : "u32");
     if (data.length !== elementCount(shape))
       throw new ShapeError(`upload: ${data.length} values for the shape [${shape.join(", ")}] of ${elementCount(shape)}`);
-    if (this.#recording)
+    if (this.#recordings.isOn)
       throw new LimnError("UPLOAD_IN_CAPTURE", "upload: a capture records work, not data - make the tensor before it");
     const tensor = this.empty(shape, type, label);
     this.write(tensor, data);
@@ -186,34 +183,15 @@ export class Device {
 
   /** Records what `fn` launches without running it. See capture.ts. */
   capture<T>(fn: () => T): Capture<T> {
-    if (this.#recording) throw new LimnError("NESTED_CAPTURE", "capture: one is being recorded already");
-    const recorded: Recorded[] = [];
-    this.#recording = recorded;
-    const outcome = this.#scopes.collect(fn);
-    this.#recording = undefined;
-    if ("error" in outcome) {
-      this.#activations.drop(outcome.made);
-      for (const allocation of outcome.made) allocation.release();
-      throw outcome.error;
-    }
-    const returned = allocationsIn(outcome.result);
-    const kept = outcome.made.filter((allocation) => returned.has(allocation));
-    for (const allocation of outcome.made) if (!returned.has(allocation)) allocation.release();
-    this.#activations.keep(kept);
-    const capture = new Capture(this, outcome.result, recorded, kept, () => {
-      this.#captures.delete(capture);
-      if (this.#captures.size === 0) this.#activations.clear();
-    });
-    this.#captures.add(capture);
-    return capture;
+    return this.#recordings.capture(this, this.#scopes, fn);
   }
 
   /** Runs `fn`, which makes things that live on; if it throws, every tensor and capture that it made is given back. */
   allOrNothing<T>(fn: () => T): T {
-    const captures = new Set(this.#captures);
+    const mark = this.#recordings.mark();
     const outcome = this.#scopes.collect(fn);
     if ("error" in outcome) {
-      for (const capture of this.#captures) if (!captures.has(capture)) capture.dispose();
+      this.#recordings.disposeSince(mark);
       for (const allocation of outcome.made) allocation.release();
       throw outcome.error;
     }
@@ -223,8 +201,9 @@ export class Device {
 
   /** Bytes that captured work needs for its activations, all captures together. */
   get activationBytes(): number {
-    this.#activations.plan();
-    return this.#activations.bytes;
+    const { memory } = this.#recordings;
+    memory.plan();
+    return memory.bytes;
   }
 
   /** Whether the driver takes these kernels, as far as it has been asked: rungs are chosen among them. */
@@ -260,10 +239,9 @@ export class Device {
     if (refusal) throw refusal;
     const bound = tensors.map((tensor) => tensor ?? this.#placeholder);
     for (const tensor of bound) expectBindable(kernel.name, tensor, this.limits);
-    if (this.#recording) {
-      this.#recording.push({ kernel, variant, tensors: bound, uniforms, grid });
-      for (const { allocation } of bound) allocation.touch?.();
-      this.#activations.tick();
+    if (this.#recordings.isOn) {
+      const allocations = bound.map(({ allocation }) => allocation);
+      this.#recordings.add({ kernel, variant, tensors: bound, uniforms, grid }, allocations);
       return;
     }
     this.counters.dispatches++;
@@ -283,11 +261,8 @@ export class Device {
   copy(source: Tensor, target: Tensor): void {
     if (source.bytes !== target.bytes)
       throw new ShapeError(`copy: ${source.label} has ${source.bytes} bytes, ${target.label} ${target.bytes}`);
-    if (this.#recording) {
-      this.#recording.push({ source, target });
-      for (const { allocation } of [source, target]) allocation.touch?.();
-      this.#activations.tick();
-    } else this.#pending.push(copyCommand(source, target));
+    if (this.#recordings.isOn) this.#recordings.add({ source, target }, [source.allocation, target.allocation]);
+    else this.#pending.push(copyCommand(source, target));
   }
 
   /** Submits what was recorded so far. */
