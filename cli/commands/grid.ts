@@ -37,7 +37,6 @@ export async function run(asked: GridOptions, context: CommandContext): Promise<
   const { picture } = options;
   const axes = axesOf(options);
   const place = await sheetPlace(options);
-  if (folder !== undefined) await makeFolder(folder);
   const kept = folder === undefined ? new Map<string, string>() : await keptCells(folder);
   const keys = new CellKeys();
   const seed = await seedOf(options, axes, keys, kept);
@@ -47,6 +46,7 @@ export async function run(asked: GridOptions, context: CommandContext): Promise<
     const tokenizer = new ClipTokenizer();
     for (const cell of cells) checkPicture(cell.options, tokenizer);
     for (const cell of cells) await session.expect(cell.options);
+    if (folder !== undefined) await makeFolder(folder);
     const made = await makeCells(session, cells, { options, axes, keys, kept });
     const images = [await keepSheet(options, axes, made, place, seed)];
     if (folder !== undefined && asked.cells === undefined) await rm(folder, { recursive: true, force: true });

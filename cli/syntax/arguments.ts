@@ -1,6 +1,7 @@
 /** @file From argv to a checked record. commander does the parsing and the help, the checks are ours. */
 import { type Command, CommanderError } from "commander";
 import { UsageError } from "../../engine/errors.ts";
+import { editDistance, nearestName } from "../../model/sampling/nearest-name.ts";
 import { img2imgSyntax, inpaintSyntax } from "./from-picture.ts";
 import { gridSyntax } from "./grid.ts";
 import { infoSyntax, reproduceSyntax } from "./metadata.ts";
@@ -99,11 +100,13 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
   const lookUp = name === "txt2img" ? "see limn --help" : `see limn ${name} --help`;
   const quoted = /'([^']*)'/.exec(first)?.[1] ?? "";
   switch (error.code) {
-    case "commander.unknownOption":
-      return new UsageError("UNKNOWN_OPTION", `there is no option ${quoted}`, {
-        hint: elsewhere(quoted, command) ?? (meant ? `did you mean ${meant}?` : lookUp),
-        context: { option: quoted },
+    case "commander.unknownOption": {
+      const option = quoted.replace(/=.*/s, "");
+      return new UsageError("UNKNOWN_OPTION", `there is no option ${option}`, {
+        hint: elsewhere(option, command) ?? (meant ? `did you mean ${meant}?` : lookUp),
+        context: { option },
       });
+    }
     case "commander.optionMissingArgument":
       return new UsageError("MISSING_VALUE", `${quoted.replace(/^-\w, /, "").replace(/ <.*/, "")}: the value is missing`, {
         hint: lookUp,
@@ -117,7 +120,7 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
         "TOO_MANY_ARGUMENTS",
         first.replace(/^too many arguments.*?Expected (\d+) arguments? but got (\d+)\.?$/, "$2 texts are given, $1 is taken"),
         {
-          hint: 'put a text of several words in quotes: limn "a red fox"',
+          hint: misspelt(name, command) ?? 'put a text of several words in quotes: limn "a red fox"',
         },
       );
     case "commander.invalidArgument": {
@@ -138,9 +141,18 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
   }
 }
 
+/** The hint for a command's name with a typo: its first letters make a prompt of it, and what follows is one text too many. */
+function misspelt(name: CommandName, { args: [first = ""] }: Command): string | undefined {
+  const nearest = nearestName(first, Object.keys(commands));
+  const few = nearest !== undefined && editDistance(first, nearest) <= 2 && first.length > 3;
+  return name === "txt2img" && few
+    ? `did you mean limn ${nearest}? A text of several words goes in quotes: limn "a red fox"`
+    : undefined;
+}
+
 /** The hint for an option that another program has by this name. */
 function elsewhere(option: string, command: Command): string | undefined {
-  const plain = option.replace(/^-+/, "").replace(/=.*/s, "");
+  const plain = option.replace(/^-+/, "");
   const ours = optionName(plain);
   return ours !== plain && command.options.some(({ long }) => long === `--${ours}`) ? `limn calls it --${ours}` : undefined;
 }

@@ -53,7 +53,7 @@ export function promptSyntax(): Syntax {
     .description("Show what a prompt means: its parts, tags and schedule, and with --explain the chunks, tokens and weights.")
     .argument("[prompt]", "the prompt")
     .option("--file <file>", "a JSON array of prompts; gives an array of rows")
-    .option("--explain", "show chunks, tokens, ids and weights", false)
+    .option("--explain", "show chunks, tokens, ids and weights, and which model call sees which text")
     .addOption(number("--steps <count>", "steps of the schedule (default: 20)", wholeNumber("steps", { min: 1, max: 1000 })))
     .option("--sampler <name>", "count the model calls of this one: some ask the model twice a step")
     .addOption(embeddingDirOption());

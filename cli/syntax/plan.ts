@@ -9,7 +9,7 @@ export function planSyntax(): Syntax {
     .description(
       "Show what a picture will take on this adapter: weights, activations, bands, and whether it fits. Loads nothing.",
     )
-    .option("-m, --model <file>", "checkpoint (.safetensors); without it the small one that comes with limn")
+    .option("-m, --model <file>", "checkpoint, as for a picture; without it the small one that comes with limn")
     .option("--vae <file>", "take the decoder from this file")
     .addOption(number("-W, --width <pixels>", "width, a multiple of 8", pictureSide("width")))
     .addOption(number("-H, --height <pixels>", "height, a multiple of 8", pictureSide("height")))

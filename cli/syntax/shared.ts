@@ -42,7 +42,7 @@ export function addGpuOptions(command: Command): void {
     )
     .option("--require-gpu", "refuse an adapter that computes on the CPU")
     .addOption(choice("--tier <name>", "force the kernels for a kind of adapter", tiers))
-    .addOption(choice("--precision <kind>", "storage of weights and activations", ["auto", "f32", "f16"]).default("auto"))
+    .addOption(choice("--precision <kind>", "storage of weights and activations", ["auto", "f32", "f16"]).default("auto", "auto"))
     .addOption(
       number(
         "--limit-binding <MiB>",

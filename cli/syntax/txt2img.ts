@@ -39,7 +39,10 @@ export function pictureSyntax({ promptWanted = true } = {}): {
     .argument("[prompt]", "what the picture shows")
     .addOption(new Option("--prompt <text>", "the prompt, where a list or grid changes it").hideHelp())
     .option("--prompts <file>", "a prompt a line, or options with --prompt among them; - for stdin")
-    .option("-m, --model <file>", "checkpoint (.safetensors, .ckpt); without it the small one that comes with limn")
+    .option(
+      "-m, --model <file>",
+      "checkpoint (.safetensors, .ckpt), diffusers folder or web address; without it the small one that comes with limn",
+    )
     .option("-n, --negative <text>", "what the picture must not show")
     .option("-o, --output <file>", "where to write the PNG, - for stdout (default: PROMPT-SEED.png)")
     .addOption(number("-W, --width <pixels>", "width, a multiple of 8", pictureSide("width")))
@@ -81,9 +84,9 @@ export function pictureSyntax({ promptWanted = true } = {}): {
       "--schedule <name>",
       "discrete, karras, exponential, sgm_uniform, simple, ddim, beta, kl_optimal, ... or A1111's label",
     )
-    .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto"))
+    .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto", "auto"))
     .option("--vae <file>", "take the decoder from this file")
-    .addOption(choice("--vae-precision <type>", "storage of the VAE's numbers", ["auto", "f32", "f16"]).default("auto"))
+    .addOption(choice("--vae-precision <type>", "storage of the VAE's numbers", ["auto", "f32", "f16"]).default("auto", "auto"))
     .option("--overwrite", "replace the output file if it exists")
     .option("--strict", "refuse a checkpoint with tensors that are not used")
     .option("--allow-nonfinite", "go on with a checkpoint that holds NaN or infinity")
@@ -201,21 +204,21 @@ function checkedPrompt(name: string, text: string): string {
 
 const otherCommands = `
 Other commands (limn COMMAND --help):
-  img2img PROMPT   make a picture from a picture (--init FILE)
-  inpaint PROMPT   paint a part of a picture anew (--init FILE --mask FILE)
-  grid PROMPT      make many pictures that differ in some options, on one sheet (--x steps=10,20)
-  repl             a picture for each line, with the model kept loaded
-  styles           list the styles of styles.csv
-  upscale PICTURE  make a picture larger (-m ESRGAN)
-  info PICTURE     show what made a picture, and how
+  img2img PROMPT     make a picture from a picture (--init FILE)
+  inpaint PROMPT     paint a part of a picture anew (--init FILE --mask FILE)
+  grid PROMPT        make many pictures that differ in some options, on one sheet (--x steps=10,20)
+  repl               a picture for each line, with the model kept loaded
+  styles             list the styles of styles.csv
+  upscale PICTURE    make a picture larger (-m ESRGAN)
+  info PICTURE       show what made a picture, and how
   reproduce PICTURE  make it again, and compare
-  inspect FILE     show what a checkpoint holds
-  tokenize TEXT    show the token ids of a text
-  prompt TEXT      show how a prompt is read: weights, chunks, schedule
-  kernel [NAME]    list the kernels, or print one as WGSL
-  trace            compare every module with recorded outputs
-  plan             show what a picture will take, and whether it fits
-  doctor           say what was found on this machine, and prove that it computes
+  inspect FILE       show what a checkpoint holds
+  tokenize TEXT      show the token ids of a text
+  prompt TEXT        show how a prompt is read: weights, chunks, schedule
+  kernel [NAME]      list the kernels, or print one as WGSL
+  trace              compare every module with recorded outputs
+  plan               show what a picture will take, and whether it fits
+  doctor             say what was found on this machine, and prove that it computes
 
 Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 9 network, 10 picture, 130 interrupted.
 `;

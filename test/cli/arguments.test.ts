@@ -153,6 +153,8 @@ describe("arguments", () => {
     ["44 option of sd.cpp", ["a", "--cfg-scale=7"], "UNKNOWN_OPTION", /limn calls it --guidance/],
     ["44 option of sd.cpp", ["a", "--sampling-method", "euler"], "UNKNOWN_OPTION", /limn calls it --sampler/],
     ["44 option of another command", ["trace", "--cfg-scale", "7"], "UNKNOWN_OPTION", /limn trace --help/],
+    ["44 unknown option with a value", ["a", "--stpes=3"], "UNKNOWN_OPTION", /did you mean --steps/],
+    ["a command with a typo", ["reproduc", "a.png"], "TOO_MANY_ARGUMENTS", /did you mean limn reproduce\?.*quotes/],
     ["44 unknown option of a command", ["trace", "--zzzzzz"], "UNKNOWN_OPTION", /limn trace --help/],
     ["a prompt for repl", ["repl", "a fox"], "TOO_MANY_ARGUMENTS", /limn repl < prompts.txt/],
     ["44 unknown value", ["a", "--tier", "f64"], "INVALID_TIER", /matrix, f16, f32, software/],

@@ -97,5 +97,6 @@ describe("limn grid", () => {
       expect.stringContaining("euler"),
     ]);
     expect([model.code, errorLines(model.stderr).code]).toEqual([4, "FS_NOT_FOUND"]);
+    expect(readdirSync(at)).toEqual([]);
   });
 });
