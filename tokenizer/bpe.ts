@@ -26,6 +26,7 @@ export function mergeSymbols(symbols: number[], vocabulary: Vocabulary): void {
     previous[position] = position - 1;
   }
   queue ??= new MergeQueue(left.length);
+  queue.reserve(3 * length);
   const waiting = queue;
   const offer = (position: number, after: number): void => {
     const rank = vocabulary.rankOf(symbols[position]!, symbols[after]!);
@@ -33,25 +34,27 @@ export function mergeSymbols(symbols: number[], vocabulary: Vocabulary): void {
   };
 
   for (let position = 1; position < length; position++) offer(position - 1, position);
-  for (let rank = waiting.next(0); rank >= 0; rank = waiting.next(rank)) {
-    const first = left[rank]!;
-    const second = right[rank]!;
-    const positions = waiting.take(rank);
-    // Only where the pair may overlap itself (`aaa`) the order matters.
-    for (const position of first === second ? Int32Array.from(positions).sort() : positions) {
+  for (let place = waiting.pop(); place >= 0; place = waiting.pop()) {
+    const first = left[waiting.rank]!;
+    const second = right[waiting.rank]!;
+    let position = place;
+    // A pair that overlaps itself, as in `aaa`, is joined from the beginning of its run on.
+    if (first === second) while (position > 0 && symbols[previous[position]!] === first) position = previous[position]!;
+    do {
       const gone = next[position]!;
       // A place is stale when either symbol has been merged since.
-      if (symbols[position] !== first || gone >= length || symbols[gone] !== second) continue;
+      if (symbols[position] !== first || gone >= length || symbols[gone] !== second) break;
       const before = previous[position]!;
       const after = next[gone]!;
-      symbols[position] = firstMergeId + rank;
+      symbols[position] = firstMergeId + waiting.rank;
       symbols[gone] = -1;
       next[position] = after;
       if (before >= 0) offer(before, position);
-      if (after >= length) continue;
+      if (after >= length) break;
       previous[after] = position;
       offer(position, after);
-    }
+      position = after;
+    } while (first === second);
   }
 }
 

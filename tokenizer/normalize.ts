@@ -8,23 +8,23 @@ export function normalize(text: string): string {
 
 /** Sorts each stretch of marks between starters by combining class; marks of one class keep their order. */
 function orderMarks(run: string): string {
-  const marks = Array.from(run, (mark) => mark.normalize("NFD")).flatMap((decomposed) => [...decomposed]);
-  const classes = combiningClasses(new Set(marks));
-  const ordered: string[] = [];
-  let stretch: string[] = [];
-  const close = () => {
-    ordered.push(...stretch.sort((a, b) => classes.get(a)! - classes.get(b)!));
-    stretch = [];
-  };
-  for (const mark of marks) {
-    if (classes.has(mark)) stretch.push(mark);
-    else {
-      close();
-      ordered.push(mark);
+  const decomposed = new Map<string, readonly string[]>();
+  for (const mark of new Set(run)) decomposed.set(mark, [...mark.normalize("NFD")]);
+  const classes = combiningClasses(new Set([...decomposed.values()].flat()));
+  let ordered = "";
+  /** The marks of a stretch, by class. */
+  const stretch: string[] = [];
+  for (const character of run) {
+    for (const mark of decomposed.get(character)!) {
+      const number = classes.get(mark);
+      if (number !== undefined) stretch[number] = (stretch[number] ?? "") + mark;
+      else {
+        ordered += stretch.join("") + mark;
+        stretch.length = 0;
+      }
     }
   }
-  close();
-  return ordered.join("");
+  return ordered + stretch.join("");
 }
 
 /** Numbers in the order of the combining classes, by what the built-in swaps; marks that are starters (class 0) have none. */

@@ -7,6 +7,9 @@ import { type Vocabulary, wordEndOffset } from "./vocabulary.ts";
 /** What a character is to the pieces (see `splitPieces`). */
 const [other, blank, letter, digit, sign] = [0, 1, 2, 3, 4] as const;
 
+/** The bit that makes a small letter of a capital. */
+const lowerCase = 0x20;
+
 const kinds = Uint8Array.from({ length: 128 }, (_, unit) => {
   const character = String.fromCharCode(unit);
   if (/[\t\n ]/.test(character)) return blank;
@@ -18,10 +21,7 @@ const kinds = Uint8Array.from({ length: 128 }, (_, unit) => {
 /** Appends the symbols of a text's pieces; false, with nothing appended, if the text is not as plain as that. */
 export function appendPlain(text: string, symbols: number[], { idOfByte }: Vocabulary): boolean {
   const start = symbols.length;
-  const lowerCase = (unit: number): number => idOfByte[kinds[unit] === letter ? unit | 0x20 : unit]!;
-  const endPiece = (): void => {
-    symbols[symbols.length - 1]! += wordEndOffset;
-  };
+  /** What the piece under way is made of; blank where there is none. */
   let piece: number = blank;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
@@ -30,23 +30,26 @@ export function appendPlain(text: string, symbols: number[], { idOfByte }: Vocab
       symbols.length = start;
       return false;
     }
-    if (piece !== blank && (kind !== piece || kind === digit)) endPiece();
+    if (piece !== blank && (kind !== piece || kind === digit)) endPiece(symbols);
     const contraction = unit === 0x27 /* ' */ && piece !== sign ? contractionLength(text, at) : 0;
     piece = kind;
-    if (contraction > 0) {
-      for (const end = at + contraction; at < end; at++) symbols.push(lowerCase(text.charCodeAt(at)));
-      at--;
-      endPiece();
-      piece = blank;
-    } else if (kind !== blank) symbols.push(lowerCase(unit));
+    if (kind !== blank) symbols.push(idOfByte[kind === letter ? unit | lowerCase : unit]!);
+    if (contraction === 0) continue;
+    for (const end = at + contraction; at + 1 < end; at++) symbols.push(idOfByte[text.charCodeAt(at + 1) | lowerCase]!);
+    endPiece(symbols);
+    piece = blank;
   }
-  if (piece !== blank) endPiece();
+  if (piece !== blank) endPiece(symbols);
   return true;
+}
+
+function endPiece(symbols: number[]): void {
+  symbols[symbols.length - 1]! += wordEndOffset;
 }
 
 /** Of 's, 't, 'm, 'd, 're, 've, 'll; 0 for anything else. */
 function contractionLength(text: string, apostrophe: number): number {
-  switch (text.charCodeAt(apostrophe + 1) | 0x20) {
+  switch (text.charCodeAt(apostrophe + 1) | lowerCase) {
     case 0x73 /* s */:
     case 0x74 /* t */:
     case 0x6d /* m */:
@@ -54,9 +57,9 @@ function contractionLength(text: string, apostrophe: number): number {
       return 2;
     case 0x72 /* r */:
     case 0x76 /* v */:
-      return (text.charCodeAt(apostrophe + 2) | 0x20) === 0x65 /* e */ ? 3 : 0;
+      return (text.charCodeAt(apostrophe + 2) | lowerCase) === 0x65 /* e */ ? 3 : 0;
     case 0x6c /* l */:
-      return (text.charCodeAt(apostrophe + 2) | 0x20) === 0x6c /* l */ ? 3 : 0;
+      return (text.charCodeAt(apostrophe + 2) | lowerCase) === 0x6c /* l */ ? 3 : 0;
     default:
       return 0;
   }
