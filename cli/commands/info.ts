@@ -6,6 +6,8 @@ import { type PictureTexts, readPictureTexts } from "../metadata/picture-texts.t
 import type { PictureRecipe } from "../metadata/recipe.ts";
 import { recipeOf } from "../metadata/recognise.ts";
 import { asCommandLine, fileArguments, toArguments } from "../metadata/to-arguments.ts";
+import { embeddedModel } from "../models/embedded-model.ts";
+import { fileHash } from "../models/model-hash.ts";
 import type { InfoOptions } from "../syntax/options.ts";
 import { jsonValue } from "../terminal/error-text.ts";
 import { writeStdout } from "../terminal/stdout.ts";
@@ -13,7 +15,10 @@ import { writeStdout } from "../terminal/stdout.ts";
 /** @throws ImageError NO_METADATA, and those of `readPictureTexts` */
 export async function run({ picture, raw, json }: InfoOptions): Promise<void> {
   const { recipe, ...found } = await readRecipe(picture);
-  const report = json ? `${JSON.stringify(record(picture, found, recipe), jsonValue)}\n` : lines(picture, found, recipe, raw);
+  const again = await toType(recipe);
+  const report = json
+    ? `${JSON.stringify(record(picture, found, recipe, again), jsonValue)}\n`
+    : lines(picture, found, recipe, { again, raw });
   await writeStdout(report);
 }
 
@@ -34,12 +39,25 @@ export async function readRecipe(path: string): Promise<PictureTexts & { readonl
   });
 }
 
-function lines(path: string, { kind, texts, skipped }: PictureTexts, recipe: PictureRecipe, raw: boolean): string {
+/** The words that make the picture again; the checkpoint that comes with limn is no file that people know of. */
+async function toType(recipe: PictureRecipe): Promise<string[]> {
+  const { hash, hashed } = recipe.model ?? {};
+  const isEmbedded =
+    hash !== undefined && hashed === "file" && (await fileHash(embeddedModel, hashed))?.startsWith(hash) === true;
+  return toArguments(recipe, fileArguments(isEmbedded ? { ...recipe, model: undefined } : recipe));
+}
+
+interface Shown {
+  readonly again: readonly string[];
+  readonly raw: boolean;
+}
+
+function lines(path: string, { kind, texts, skipped }: PictureTexts, recipe: PictureRecipe, { again, raw }: Shown): string {
   const described = [
     `picture     ${printable(path, 4096)} (${kind})`,
     ...describeRecipe(recipe),
     ...skipped.map((text) => `not read    ${printable(text, 160)}`),
-    `again       ${printable(asCommandLine(toArguments(recipe, fileArguments(recipe))), 8000)}`,
+    `again       ${printable(asCommandLine(again), 8000)}`,
   ];
   const whole = [...texts].flatMap(([keyword, text]) => [
     "",
@@ -49,14 +67,14 @@ function lines(path: string, { kind, texts, skipped }: PictureTexts, recipe: Pic
   return `${[...described, ...(raw ? whole : [])].join("\n")}\n`;
 }
 
-function record(path: string, { kind, texts, skipped }: PictureTexts, recipe: PictureRecipe): unknown {
+function record(path: string, { kind, texts, skipped }: PictureTexts, recipe: PictureRecipe, again: readonly string[]): unknown {
   const files = neededFiles(recipe).map(([what, file]) => ({ kind: what, ...file }));
   return {
     file: path,
     kind,
     recipe,
     files,
-    arguments: toArguments(recipe, fileArguments(recipe)),
+    arguments: again,
     skipped,
     texts: Object.fromEntries(texts),
   };

@@ -193,6 +193,14 @@ describe("limn info", () => {
     expect(text).toContain("--- parameters\na red (fox:1.2)");
   });
 
+  it("prints a command that makes the picture again as it stands", async () => {
+    const words = JSON.parse((await limn(["info", at("fox.png"), "--json"])).stdout.toString()).arguments as string[];
+    const ran = await limn([words[0]!, "-o", at("typed.png"), ...words.slice(1)], { env });
+    expect([ran.code, ran.stderr.includes("error")]).toEqual([0, false]);
+    const pixels = (name: string) => decodePng(readFileSync(at(name))).data;
+    expect(pixels("typed.png")).toEqual(pixels("fox.png"));
+  });
+
   it("prints one JSON object with --json", async () => {
     const { recipe, arguments: words, files } = JSON.parse((await limn(["info", at("fox.png"), "--json"])).stdout.toString());
     expect(recipe).toMatchObject({ source: "limn", settings: { steps: 2, seed: "3", width: 64 } });
