@@ -10,6 +10,8 @@ import { lineWords } from "../pictures/prompt-list.ts";
 import { Session } from "../pictures/session.ts";
 import { type MadePicture, pictureRecord } from "../pictures/summary.ts";
 import { ReplSettings } from "../repl/settings.ts";
+import { anyPictureSyntax } from "../syntax/grid.ts";
+import { optionName } from "../syntax/option-names.ts";
 import type { CommandContext, ReplOptions } from "../syntax/options.ts";
 import { asUsageError, formatError, oneLine } from "../terminal/error-text.ts";
 import { exitCodeOf, exitCodes } from "../terminal/exit-codes.ts";
@@ -137,9 +139,7 @@ class Repl {
         process.stderr.write(help);
         return;
       default:
-        throw new UsageError("UNKNOWN_COMMAND", `there is no command :${name}`, {
-          hint: `${nearestName(name, commands) === undefined ? "" : `did you mean :${nearestName(name, commands)}? `}:help lists them`,
-        });
+        throw unknownCommand(name, rest);
     }
   }
 
@@ -207,6 +207,15 @@ class Repl {
     const seed = this.#last?.seed;
     process.stderr.write(seed === undefined ? "no picture yet\n" : `${seed}\n`);
   }
+}
+
+function unknownCommand(name: string, rest: string): UsageError {
+  const option = optionName(name);
+  const isOption = anyPictureSyntax().command.options.some(({ long }) => long === `--${option}`);
+  const meant = isOption ? `set ${option}${rest === "" ? " VALUE" : ` ${rest}`}` : nearestName(name, commands);
+  return new UsageError("UNKNOWN_COMMAND", `there is no command :${name}`, {
+    hint: `${meant === undefined ? "" : `did you mean :${meant}? `}:help lists them`,
+  });
 }
 
 function unquoted(text: string): string {

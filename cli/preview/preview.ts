@@ -55,8 +55,8 @@ function terminalFor({ terminal }: PreviewOptions, progress: Progress): Terminal
   return new TerminalPreview({
     kind: terminal === "auto" ? terminalKind(process.env) : terminal,
     allColours: showsAllColours(process.env),
-    columns: stderr.columns ?? 80,
-    lines: stderr.rows ?? 24,
+    columns: stderr.columns || 80,
+    lines: stderr.rows || 24,
     write: (text) => stderr.write(text),
     imageId: randomInt(1, 2 ** 31),
   });

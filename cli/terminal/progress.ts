@@ -104,7 +104,7 @@ export class Progress {
       process.stderr.write(`${text}\n`);
       return;
     }
-    const width = (process.stderr.columns ?? 80) - 1;
+    const width = (process.stderr.columns || 80) - 1; // 0 where the terminal does not know
     this.#clear();
     process.stderr.write(text.slice(0, width));
     this.#lineOpen = text !== "";

@@ -32,6 +32,7 @@ describe("limn repl", () => {
       ":model none.safetensors",
       ":unset negative",
       ":agian",
+      ":cfg_scale 3",
       "--prompt a cat --seed 5 --cfg_scale 2",
       ":set tier f32",
       ":show",
@@ -52,8 +53,15 @@ describe("limn repl", () => {
     expect(text("a-red-fox-3-2.png")).toMatch(/^a red fox\nNegative prompt: blue\nSteps: 2, /);
     expect(text("a-cat-5.png")).toMatch(/^a cat\nSteps: 2, .*CFG scale: 2, Seed: 5,/);
     const codes = [...ran.stderr.matchAll(/^error\[(\w+)\]/gm)].map((match) => match[1]);
-    expect(codes).toEqual(["NOTHING_BEFORE", "UNKNOWN_OPTION", "FS_NOT_FOUND", "UNKNOWN_COMMAND", "RUN_OPTION"]);
-    expect(ran.stderr).toMatch(/did you mean --steps\?.*did you mean :again\?/s);
+    expect(codes).toEqual([
+      "NOTHING_BEFORE",
+      "UNKNOWN_OPTION",
+      "FS_NOT_FOUND",
+      "UNKNOWN_COMMAND",
+      "UNKNOWN_COMMAND",
+      "RUN_OPTION",
+    ]);
+    expect(ran.stderr).toMatch(/did you mean --steps\?.*did you mean :again\?.*did you mean :set guidance 3\?/s);
     expect(ran.stderr).toMatch(
       /model {5}the small one that comes with limn\nset {7}seed 3\nset {7}steps 2\nlast {6}--prompt a cat --seed 5 --cfg_scale 2, seed 5\n5\n/,
     );
