@@ -60,7 +60,7 @@ export function chunkPrompt(tokenizer: ClipTokenizer, prompt: string, options: C
     if (isBreak(stretch)) builder.close();
     else builder.addTokens(tokens[index]!, emphasis === "ignore" ? 1 : stretch[1], embeddings);
   });
-  return builder.finish().map((draft) => chunkOf(draft, pad));
+  return chunksOf(builder.finish(), pad);
 }
 
 /** A chunk under way; `offset` counts from its first token. */
@@ -141,16 +141,19 @@ class ChunkBuilder {
   }
 }
 
-export function chunkOf({ ids, weights, embeddings }: Draft, pad: "end" | "zero"): Chunk {
-  const chunk = {
-    ids: new Uint32Array(chunkLength + 2).fill(pad === "end" ? endToken : 0),
-    weights: new Float64Array(chunkLength + 2).fill(1),
-    tokens: ids.length,
-    embeddings: embeddings.map((one) => ({ ...one, offset: one.offset + 1 })),
-  };
-  chunk.ids[0] = startToken;
-  chunk.ids.set(ids, 1);
-  chunk.ids[ids.length + 1] = endToken;
-  chunk.weights.set(weights, 1);
-  return chunk;
+/** The chunks of drafts, as views of two arrays: BREAK alone may ask for ten thousand. */
+export function chunksOf(drafts: readonly Draft[], pad: "end" | "zero"): Chunk[] {
+  const length = chunkLength + 2;
+  const allIds = new Uint32Array(drafts.length * length).fill(pad === "end" ? endToken : 0);
+  const allWeights = new Float64Array(drafts.length * length).fill(1);
+  return drafts.map((draft, index) => {
+    const ids = allIds.subarray(index * length, (index + 1) * length);
+    const weights = allWeights.subarray(index * length, (index + 1) * length);
+    const tokens = draft.ids.length;
+    ids[0] = startToken;
+    ids.set(draft.ids, 1);
+    ids[tokens + 1] = endToken;
+    weights.set(draft.weights, 1);
+    return { ids, weights, tokens, embeddings: draft.embeddings.map((one) => ({ ...one, offset: one.offset + 1 })) };
+  });
 }

@@ -4,7 +4,7 @@
  */
 import type { ClipTokenizer } from "../clip-tokenizer.ts";
 import type { WeightedText } from "./attention.ts";
-import { type Chunk, chunkLength, chunkOf, type Draft } from "./chunks.ts";
+import { type Chunk, chunkLength, chunksOf, type Draft } from "./chunks.ts";
 import { parseComfyWeights } from "./comfy-weights.ts";
 import type { EmbeddingName } from "./embeddings.ts";
 
@@ -41,7 +41,7 @@ export function comfyChunks(tokenizer: ClipTokenizer, prompt: string, options: C
   const groups = stretches.map(
     (stretch, index): Group => ("text" in stretch ? { ids: tokens[index]!, weight: stretch.weight } : stretch),
   );
-  return { chunks: pack(groups).map((draft) => chunkOf(draft, "end")), unknown };
+  return { chunks: chunksOf(pack(groups), "end"), unknown };
 }
 
 function stretchesOf(
