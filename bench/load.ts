@@ -1,20 +1,24 @@
 /**
  * @file `bench load -m FILE`: how long a checkpoint's weights take to the GPU, beside reading the same bytes and copying them once; and how
- * much memory of the host's it takes. By the clock, and by processor time, which other programs change less.
+ * much memory of the host's it takes. One load in a process: a second one would find memory that the system has cleared already.
  */
 import { open } from "node:fs/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Device } from "../engine/index.ts";
 import type { ByteSource } from "../model/index.ts";
 import { openModel } from "../model/load.ts";
+import { type CopyTimes, readAndCopy, readOnce } from "./read-and-copy.ts";
 
-export interface LoadReport {
+export interface LoadRun {
   readonly fileBytes: number;
   /** Of the weights on the device. */
   readonly weightBytes: number;
-  readonly readAndCopy: Cost;
-  readonly load: Cost;
-  /** The load's time over that of reading and copying, each the quickest of its runs. */
-  readonly ratio: { readonly wall: number; readonly cpu: number };
+  /** The quickest of one before the load and one after it. */
+  readonly readAndCopy: CopyTimes;
+  /** Seconds by the clock, from opening the file to the last byte on the device, and of processor time meanwhile. */
+  readonly load: number;
+  readonly loadCpu: number;
   /** Highest seen while loading. */
   readonly jsHeapBytes: number;
   /** Array buffers and what else JavaScript keeps outside of its heap. */
@@ -22,72 +26,63 @@ export interface LoadReport {
   readonly gpuBytes: number;
 }
 
-/** Seconds. */
-interface Cost {
-  readonly wall: number;
-  readonly cpu: number;
-}
-
-const chunk = 16 * 1024 * 1024;
-
-export async function benchLoad(device: Device, path: string, runs: number, log: (line: string) => void): Promise<LoadReport> {
+export async function benchLoad(device: Device, path: string): Promise<LoadRun> {
   const source = await fileSource(path);
-  const [copies, loads]: [Cost[], Cost[]] = [[], []];
-  let memory: Omit<Loaded, "weightBytes"> | undefined;
-  let weightBytes = 0;
   try {
-    await readAndCopy(source); // the file is in the system's cache from here on
-    for (let run = 0; run < runs; run++) {
-      copies.push(await timed(() => readAndCopy(source)));
-      let loaded: Loaded | undefined;
-      loads.push(await timed(async () => (loaded = await load(device, source))));
-      ({ weightBytes, ...memory } = loaded!);
-      log(`read and copied in ${shown(copies.at(-1)!)}, loaded in ${shown(loads.at(-1)!)}`);
-    }
+    const weightBytes = await sizeOfWeights(device, source);
+    await readOnce(source);
+    const before = await readAndCopy(source, weightBytes);
+    collectGarbage();
+    const loaded = await load(device, source);
+    collectGarbage();
+    const after = await readAndCopy(source, weightBytes);
+    return { fileBytes: source.size, readAndCopy: total(before) < total(after) ? before : after, ...loaded };
   } finally {
     await source.close();
   }
-  const [readCost, loadCost] = [quickest(copies), quickest(loads)];
-  const ratio = { wall: loadCost.wall / readCost.wall, cpu: loadCost.cpu / readCost.cpu };
-  return { fileBytes: source.size, weightBytes, readAndCopy: readCost, load: loadCost, ratio, ...memory! };
 }
 
-interface Loaded {
-  readonly weightBytes: number;
-  readonly jsHeapBytes: number;
-  readonly jsExternalBytes: number;
-  readonly gpuBytes: number;
+/** Seconds in all. */
+export function total({ read, copy, widen }: CopyTimes): number {
+  return read + copy + widen;
+}
+
+/** Of every weight that a picture needs. */
+async function sizeOfWeights(device: Device, source: ByteSource): Promise<number> {
+  const model = await openModel(source, { device, lowMemory: true }); // takes no memory for them
+  model.makeModules();
+  const { bytes } = model;
+  model.free();
+  return bytes;
 }
 
 /** Every weight that a picture needs, from opening the file to the last byte on the device; no kernels are compiled. */
-async function load(device: Device, source: ByteSource): Promise<Loaded> {
+async function load(device: Device, source: ByteSource): Promise<Omit<LoadRun, "fileBytes" | "readAndCopy">> {
   let [jsHeapBytes, jsExternalBytes] = [0, 0];
+  const [begin, cpu] = [performance.now(), process.cpuUsage()];
   const model = await openModel(source, { device });
-  try {
-    model.makeModules();
-    await model.load({
-      onProgress() {
-        const { heapUsed, external } = process.memoryUsage();
-        jsHeapBytes = Math.max(jsHeapBytes, heapUsed);
-        jsExternalBytes = Math.max(jsExternalBytes, external);
-      },
-    });
-    return { weightBytes: model.bytes, jsHeapBytes, jsExternalBytes, gpuBytes: device.memory.peakBytes };
-  } finally {
-    model.free();
-    device.trim();
-    await device.idle();
-  }
+  model.makeModules();
+  await model.load({
+    onProgress() {
+      const { heapUsed, external } = process.memoryUsage();
+      jsHeapBytes = Math.max(jsHeapBytes, heapUsed);
+      jsExternalBytes = Math.max(jsExternalBytes, external);
+    },
+  });
+  const seconds = (performance.now() - begin) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  const gpuBytes = device.memory.peakBytes;
+  const weightBytes = model.bytes;
+  model.free();
+  device.trim();
+  await device.idle();
+  return { weightBytes, load: seconds, loadCpu: (user + system) / 1e6, jsHeapBytes, jsExternalBytes, gpuBytes };
 }
 
-/** Reads all of it, and copies it into memory that is as fresh as the weights' is. */
-async function readAndCopy(source: ByteSource): Promise<void> {
-  const read = new Uint8Array(chunk);
-  const copies: Uint8Array[] = [];
-  for (let at = 0; at < source.size; at += chunk) {
-    const bytes = await source.read(at, Math.min(source.size, at + chunk), read);
-    copies.push(bytes.slice());
-  }
+/** Else the copies' memory would be given back in the middle of the load, and cost it time. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
 }
 
 /** The bench has no file source of the command line's: this one reads what it is asked for and checks nothing. */
@@ -107,19 +102,4 @@ async function fileSource(path: string) {
     },
     close: () => handle.close(),
   };
-}
-
-async function timed(work: () => Promise<unknown>): Promise<Cost> {
-  const [begin, cpu] = [performance.now(), process.cpuUsage()];
-  await work();
-  const { user, system } = process.cpuUsage(cpu);
-  return { wall: (performance.now() - begin) / 1000, cpu: (user + system) / 1e6 };
-}
-
-function quickest(costs: readonly Cost[]): Cost {
-  return { wall: Math.min(...costs.map(({ wall }) => wall)), cpu: Math.min(...costs.map(({ cpu }) => cpu)) };
-}
-
-function shown({ wall, cpu }: Cost): string {
-  return `${wall.toFixed(2)} s (${cpu.toFixed(2)} s of processor time)`;
 }

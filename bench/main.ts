@@ -8,6 +8,7 @@ import { adapterName, benchDevice } from "./gpu.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels, benchPeerShapes } from "./kernels.ts";
 import { benchLoad } from "./load.ts";
+import { repeatLoad } from "./load-runs.ts";
 import { drawRoofline, type KeptKernels } from "./roofline.ts";
 import { type BenchFamily, families, familyCases, familySize, peerCases, type ShapeSet } from "./shapes.ts";
 import { benchStep } from "./step.ts";
@@ -91,13 +92,19 @@ command("image", "a picture of the embedded checkpoint, cold and warm, by stage"
 
 command("load", "a checkpoint's weights to the GPU, beside reading the file and copying it")
   .requiredOption("-m, --model <file>", "the checkpoint")
-  .option("--runs <count>", "loads, each behind a copy; the quickest of each count", "3")
-  .action(async (options: Common & { model: string; runs: string }) => {
+  .option("--runs <count>", "loads, each in a process of its own; the quickest counts", "3")
+  .addOption(new Option("--once", "one load, in this process").hideHelp())
+  .action(async (options: Common & { model: string; runs: string; once?: boolean }) => {
     const device = await benchDevice(options);
+    if (options.once) {
+      console.log(JSON.stringify(await benchLoad(device, options.model)));
+      return;
+    }
     const log = options.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
     const header = { adapter: adapterName(device), tier: device.tier, precision: device.storage };
     log(Object.values(header).join(", "));
-    const report = await benchLoad(device, options.model, Number(options.runs), log);
+    device.close();
+    const report = repeatLoad(Number(options.runs), log);
     if (!options.json) console.log(report);
     finish({ ...header, ...report }, options);
   });
