@@ -77,7 +77,7 @@ async function stream(source: ByteSource, reads: readonly Read[], work: Loader, 
     options.signal?.throwIfAborted();
     const data = await ahead;
     ahead = start(source, reads[index + 1], buffers[(index + 1) % 2]!);
-    await work.takeAll(read, data);
+    work.takeAll(read, data);
     await work.drain();
     bytes += read.end - read.begin;
     const seconds = Math.max(performance.now() - started, 1) / 1000;
@@ -121,11 +121,10 @@ class Loader implements LoadResult {
     this.#allowNonfinite = allowNonfinite;
   }
 
-  async takeAll(read: Read, data: Uint8Array): Promise<void> {
+  takeAll(read: Read, data: Uint8Array): void {
     this.#inFlight += this.#unpacker.take(read, data);
     for (const piece of read.pieces) {
-      if (!this.#unpacker.has(piece.target))
-        await this.#take(piece, data.subarray(piece.begin - read.begin, piece.end - read.begin));
+      if (!this.#unpacker.has(piece.target)) this.#take(piece, data.subarray(piece.begin - read.begin, piece.end - read.begin));
     }
   }
 
@@ -147,7 +146,7 @@ class Loader implements LoadResult {
   }
 
   /** Puts one piece in its place; with the last of a target, the target goes to the GPU. */
-  async #take(piece: Piece, bytes: Uint8Array): Promise<void> {
+  #take(piece: Piece, bytes: Uint8Array): void {
     const { target, part } = piece;
     if (piece.isFirst) this.#largest = 0;
     const source = elementsOf(bytes, part.dtype);
@@ -157,7 +156,7 @@ class Loader implements LoadResult {
     if (largest >= infinityBits && !this.#allowNonfinite) this.#refuse(part, source, piece.firstOutput * target.layout.inner);
     const overflows = target.dtype === "f16" && this.#hasOverflow(source, part, largest);
     if (overflows && !this.overflowed.includes(target)) this.overflowed.push(target);
-    if (piece.isLast && !this.overflowed.includes(target)) await this.#write(target, permuted);
+    if (piece.isLast && !this.overflowed.includes(target)) this.#write(target, permuted);
   }
 
   /** Converts and permutes; gives the F32 bits of the largest magnitude (of F16, as largestMagnitude does). */
@@ -171,11 +170,14 @@ class Loader implements LoadResult {
     return largestMagnitude(source, part.dtype, part.scale);
   }
 
-  async #write(target: Target, permuted: Bits): Promise<void> {
+  #write(target: Target, permuted: Bits): void {
     if (this.#largest === 0 && target.isMatrix) this.allZero.push(target);
     const bytes = permuted.byteLength;
     const { buffer, offset } = target.tensor;
-    if (bytes >= leastStaged && (await this.#staging?.write(buffer.gpu, offset, this.#permuted, bytes))) return;
+    if (this.#staging && bytes >= leastStaged) {
+      this.#staging.write(buffer.gpu, offset, this.#permuted, bytes);
+      return;
+    }
     queueWrite(this.#device.gpu.queue, buffer.gpu, offset, this.#permuted, 0, bytes);
     this.#inFlight += bytes;
   }

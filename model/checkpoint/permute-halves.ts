@@ -20,7 +20,7 @@ export function suitsHalves(source: Uint16Array, target: Uint16Array | Uint32Arr
 
 /** Inner pairs at a time, of f16 and of f32 rows: they stay in the nearer caches while outputs go by. */
 const halvesBlock = 128;
-const singlesBlock = 32;
+const singlesBlock = 128;
 
 /**
  * As `scatter`, for F16 into f16 or, with `table` (F32 bits by F16 bits), f32.

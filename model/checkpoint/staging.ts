@@ -1,61 +1,54 @@
 /**
- * @file Bytes to GPU buffers that are the host's own memory (software adapters). Dawn would write into them from the calling thread, which
- * then pays for every fresh page; through staging memory that is used again and again, the queue's thread copies while this one goes on.
+ * @file Bytes to GPU buffers that are the host's own memory (software adapters). The system clears every fresh page when it is first
+ * written to, which takes longer than the writing. So two threads share it: this one, as Dawn writes from the calling thread into a
+ * buffer that is not in use; and the queue's, which copies from staging memory that is used again and again.
  */
 import type { Device } from "../../engine/index.ts";
+import { queueWrite } from "./queue-write.ts";
 
 const pieceBytes = 8 * 1024 * 1024;
-const pieces = 4;
-
-interface Piece {
-  readonly buffer: GPUBuffer;
-  /** Until the queue has copied what was in it last. */
-  mapped: Promise<void>;
-}
+const pieces = 8;
 
 export class StagingWriter {
   readonly #gpu: GPUDevice;
-  readonly #pieces: Piece[] = [];
-  #next = 0;
+  readonly #pieces: GPUBuffer[] = [];
 
   constructor({ gpu }: Device) {
     this.#gpu = gpu;
   }
 
   /**
-   * Gives `size` bytes of `data`, from its start, to `offset` of the buffer; both multiples of 4. `data` may be used again then.
-   * False where the staging memory can't be had: the caller writes in another way.
+   * Gives `size` bytes of `data`, from its start, to `offset` of a buffer that nothing has been written to yet; both multiples of 4.
+   * `data` may be used again then. The queue gets as much as there is staging memory for that it is done with: the slower it is, the less.
    */
-  async write(target: GPUBuffer, offset: number, data: ArrayBuffer, size: number): Promise<boolean> {
-    for (let at = 0; at < size; at += pieceBytes) {
-      const bytes = Math.min(pieceBytes, size - at);
-      const piece = this.#take();
-      const room = piece && (await mappedRange(piece, bytes));
-      if (!piece || !room) return false;
-      new Uint8Array(room).set(new Uint8Array(data, at, bytes));
-      piece.buffer.unmap();
-      const encoder = this.#gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(piece.buffer, 0, target, offset + at, bytes);
-      this.#gpu.queue.submit([encoder.finish()]);
-      piece.mapped = piece.buffer.mapAsync(GPUMapMode.WRITE);
-      piece.mapped.catch(() => {}); // seen when it is its turn again
-    }
-    return true;
+  write(target: GPUBuffer, offset: number, data: ArrayBuffer, size: number): void {
+    const free = this.#free();
+    let at = Math.max(0, size - free.length * pieceBytes);
+    queueWrite(this.#gpu.queue, target, offset, data, 0, at);
+    for (; at < size; at += pieceBytes) this.#copy(free.pop()!, target, offset + at, data, at, Math.min(pieceBytes, size - at));
   }
 
   free(): void {
-    for (const { buffer } of this.#pieces) buffer.destroy();
+    for (const piece of this.#pieces) piece.destroy();
   }
 
-  #take(): Piece | undefined {
-    const index = this.#next;
-    this.#next = (index + 1) % pieces;
+  /** What the queue has copied from since it was last written to. */
+  #free(): GPUBuffer[] {
     try {
-      this.#pieces[index] ??= { buffer: this.#make(), mapped: Promise.resolve() };
+      while (this.#pieces.length < pieces) this.#pieces.push(this.#make());
     } catch {
-      return undefined; // the host's memory is used up
+      // The host's memory is used up: there are fewer.
     }
-    return this.#pieces[index];
+    return this.#pieces.filter(({ mapState }) => mapState === "mapped");
+  }
+
+  #copy(piece: GPUBuffer, target: GPUBuffer, offset: number, data: ArrayBuffer, begin: number, bytes: number): void {
+    new Uint8Array(piece.getMappedRange(0, bytes)).set(new Uint8Array(data, begin, bytes));
+    piece.unmap();
+    const encoder = this.#gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(piece, 0, target, offset, bytes);
+    this.#gpu.queue.submit([encoder.finish()]);
+    piece.mapAsync(GPUMapMode.WRITE).catch(() => {}); // a lost device is reported where the load waits for it
   }
 
   #make(): GPUBuffer {
@@ -65,15 +58,5 @@ export class StagingWriter {
       usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC,
       mappedAtCreation: true,
     });
-  }
-}
-
-/** Undefined where there was no memory for the piece, or the device is lost: both are reported where the load waits for the GPU. */
-async function mappedRange({ buffer, mapped }: Piece, bytes: number): Promise<ArrayBuffer | undefined> {
-  try {
-    await mapped;
-    return buffer.getMappedRange(0, bytes);
-  } catch {
-    return undefined;
   }
 }
