@@ -98,6 +98,7 @@ describe("limn prompt", () => {
   test.each([
     ["INVALID_PROMPT_TAG", ["<lora:../../x:1>"]],
     ["INVALID_PROMPT_WEIGHT", ["(x:1.2.3)", "--explain"]],
+    ["PROMPT_NESTING", ["(".repeat(65), "--explain"]],
     ["PROMPT_TOO_LONG", ["a".repeat(65_537)]],
     ["MISSING_ARGUMENT", []],
     ["OPTIONS_CONFLICT", ["a", "--file", "b.json"]],

@@ -72,7 +72,9 @@ describe("weights", () => {
       ":".repeat(65_536),
     ]) {
       const begin = performance.now();
-      parseComfyWeights(hostile);
+      if (hostile.includes("((") && hostile.includes("))")) {
+        expect(() => parseComfyWeights(hostile)).toThrow(expect.objectContaining({ code: "PROMPT_NESTING" }));
+      } else parseComfyWeights(hostile);
       expect(performance.now() - begin).toBeLessThan(250); // 50 on an idle machine
     }
   });
