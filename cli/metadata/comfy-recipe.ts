@@ -3,6 +3,7 @@
  * its core that Stable Diffusion needs are known; others are passed through and named.
  */
 
+import { keepsPenultimate, tuningInputs, withWholeSamplers } from "./comfy-custom.ts";
 import { ComfyGraph, type ComfyNode } from "./comfy-graph.ts";
 import { integerOf, numberOf, textOf } from "./json.ts";
 import { emptyRecipe, type FileReference, type LoraReference, type PictureRecipe, type Settings } from "./recipe.ts";
@@ -22,8 +23,9 @@ const conditioningLinks = ["conditioning", "conditioning_1", "positive", ""];
 
 /** The recipe in a `prompt` chunk, or undefined where it is no graph that makes a picture. */
 export function comfyRecipe(text: string): PictureRecipe | undefined {
-  const graph = ComfyGraph.parse(text);
-  if (!graph) return undefined;
+  const parsed = ComfyGraph.parse(text);
+  if (!parsed) return undefined;
+  const graph = withWholeSamplers(parsed);
   const saver = graph.ofType(...savers)[0] ?? graph.ofType(...decoders)[0];
   const sampler = samplerBehind(graph, saver) ?? graph.ofType(...samplers)[0];
   if (!sampler) return undefined;
@@ -114,6 +116,8 @@ function samplerSettings(graph: ComfyGraph, sampler: ComfyNode): Settings {
     guidance: numberOf(value("cfg")),
     sampler: textOf(value("sampler_name")),
     schedule: textOf(value("scheduler")),
+    discardPenultimate: value(keepsPenultimate) === true ? false : undefined,
+    ...Object.fromEntries(Object.entries(tuningInputs).map(([input, name]) => [name, numberOf(value(input))])),
   };
 }
 

@@ -116,6 +116,70 @@ describe("ComfyUI's graph", () => {
     expect(unknown).toEqual([expect.stringContaining("4 pictures"), "denoise 0.9 without a picture"]);
   });
 
+  const custom = (changes: Graph = {}): Graph => ({
+    ...changed("8", { samples: ["50", 0] }),
+    "50": {
+      class_type: "SamplerCustomAdvanced",
+      inputs: { noise: ["51", 0], guider: ["52", 0], sampler: ["53", 0], sigmas: ["54", 0], latent_image: ["5", 0] },
+    },
+    "51": { class_type: "RandomNoise", inputs: { noise_seed: 77 } },
+    "52": { class_type: "CFGGuider", inputs: { model: ["10", 0], positive: ["6", 0], negative: ["7", 0], cfg: 5.5 } },
+    "53": { class_type: "KSamplerSelect", inputs: { sampler_name: "dpm_2" } },
+    "54": { class_type: "BetaSamplingScheduler", inputs: { steps: 12, alpha: 0.5, beta: 0.7, model: ["10", 0] } },
+    ...changes,
+  });
+
+  it("reads samplers in parts: noise, guidance, sampler and noise levels in nodes of their own", () => {
+    const recipe = comfy(custom());
+    expect(recipe).toMatchObject({
+      prompt: "a (red:1.2) fox",
+      negative: "blurry",
+      model: { name: "v1-5.safetensors" },
+      unknown: [],
+    });
+    expect(recipe.loras).toHaveLength(1);
+    expect(recipe.settings).toMatchObject({
+      seed: 77n,
+      steps: 12,
+      guidance: 5.5,
+      sampler: "dpm_2",
+      schedule: "beta",
+      width: 512,
+    });
+    // It takes the levels as they are: only a KSampler leaves one out.
+    expect(recipe.settings).toMatchObject({ betaAlpha: 0.5, betaBeta: 0.7, discardPenultimate: false });
+    const invocation = parseArguments(toArguments(recipe, fileArguments(recipe)), "1");
+    expect(invocation).toMatchObject({ options: { betaAlpha: 0.5, betaBeta: 0.7, discardPenultimate: false, seed: 77n } });
+  });
+
+  it("reads what other nodes say of samplers and noise levels, and names those that limn has no word for", () => {
+    const karras = { steps: 9, sigma_max: 14, sigma_min: 0.03, rho: 6 };
+    const heun = { solver_type: "heun", eta: 0.9, s_noise: 1.01, noise_device: "gpu" };
+    const first = comfy(
+      custom({
+        "50": {
+          class_type: "SamplerCustom",
+          inputs: {
+            ...{ add_noise: true, noise_seed: 8, cfg: 4, model: ["10", 0], positive: ["6", 0], negative: ["7", 0] },
+            ...{ sampler: ["53", 0], sigmas: ["54", 0], latent_image: ["5", 0] },
+          },
+        },
+        "53": { class_type: "SamplerDPMPP_2M_SDE", inputs: heun },
+        "54": { class_type: "KarrasScheduler", inputs: karras },
+      }),
+    );
+    expect(first.settings).toMatchObject({ seed: 8n, guidance: 4, sampler: "dpmpp_2m_sde_heun", eta: 0.9, noiseScale: 1.01 });
+    expect(first.settings).toMatchObject({ schedule: "karras", steps: 9, sigmaMax: 14, sigmaMin: 0.03, rho: 6 });
+    const levels = (class_type: string, inputs: object) => comfy(custom({ "54": { class_type, inputs: { ...inputs } } }));
+    expect(levels("AlignYourStepsScheduler", { model_type: "SDXL", steps: 10, denoise: 1 }).settings.schedule).toBe(
+      "align_your_steps_sdxl",
+    );
+    expect(levels("GITSScheduler", { coeff: 1.2, steps: 10, denoise: 1 }).settings.schedule).toBe("gits");
+    expect(levels("GITSScheduler", { coeff: 1.5, steps: 10, denoise: 1 }).unknown).toEqual(["node 54 (GITSScheduler)"]);
+    expect(comfy(custom({ "53": { class_type: "__proto__", inputs: {} } })).unknown).toEqual(["node 53 (__proto__)"]);
+    expect(comfy(custom({ "51": { class_type: "DisableNoise", inputs: {} } })).unknown).toEqual(["node 51 (DisableNoise)"]);
+  });
+
   it("names the nodes in the way that it does not know, and goes on behind them", () => {
     const recipe = comfy({
       ...changed("3", { model: ["40", 0] }),
