@@ -149,9 +149,10 @@ export const samplers: readonly SamplerEntry[] = [
     secondOrder: true,
     eta: 1,
     discardsPenultimate: ["a1111", "comfy"],
+    aliases: ["dpm_2_a"],
   }),
   onSigmas("dpm_fast", "DPM fast", dpmFast, { ...ends, eta: 1, yields: (sigmas) => fastOrders(sigmas).orders.length }),
-  onSigmas("dpm_adaptive", "DPM adaptive", dpmAdaptive, { ...ends, eta: 1 }),
+  onSigmas("dpm_adaptive", "DPM adaptive", dpmAdaptive, { ...ends, eta: 1, aliases: ["dpm_ad"] }),
   onSigmas("dpmpp_2s_ancestral", "DPM++ 2S a", dpmpp2sAncestral, {
     ...karras,
     secondOrder: true,
@@ -171,7 +172,7 @@ export const samplers: readonly SamplerEntry[] = [
     ...exponential,
     eta: 1,
     brownian: true,
-    aliases: ["dpmpp_2m_sde_gpu", "dpmpp2m_sde"],
+    aliases: ["dpmpp_2m_sde_gpu", "dpmpp2m_sde", "dpmpp2m_sde_bt"],
   }),
   onSigmas("dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun", dpmpp2mSdeHeun, {
     ...exponential,

@@ -19,7 +19,7 @@ export interface ScheduleEntry {
 
 export const schedules: readonly ScheduleEntry[] = [
   { name: "discrete", label: "Uniform", aliases: ["uniform", "normal"], sigmas: schedule.discrete },
-  { name: "karras", label: "Karras", aliases: [], sigmas: schedule.karras },
+  { name: "karras", label: "Karras", aliases: ["ka"], sigmas: schedule.karras },
   { name: "exponential", label: "Exponential", aliases: [], sigmas: schedule.exponential },
   { name: "polyexponential", label: "Polyexponential", aliases: [], sigmas: schedule.polyexponential },
   { name: "sgm_uniform", label: "SGM Uniform", aliases: [], sigmas: schedule.sgmUniform },

@@ -46,6 +46,11 @@ describe("names", () => {
     ["UniPC", "karras", "unipc", "karras"],
     ["dpm++2m_sde", undefined, "dpmpp_2m_sde", "exponential"],
     ["k_euler_a", undefined, "euler_ancestral", "discrete"],
+    ["k_dpm_2_a", undefined, "dpm_2_ancestral", "karras"],
+    ["k_dpm_2_a_ka", "exponential", "dpm_2_ancestral", "exponential"],
+    ["k_lms_ka", undefined, "lms", "karras"],
+    ["k_dpm_ad", undefined, "dpm_adaptive", undefined],
+    ["dpm++2m_sde_bt", undefined, "dpmpp_2m_sde", "exponential"],
     ["dpm++2mv2", undefined, "dpmpp_2m_v2", "karras"],
     ["euler_a_cfg_pp", undefined, "euler_ancestral_cfg_pp", "discrete"],
   ])("%s, %s", (sampler, schedule, expectedSampler, expectedSchedule) => {
