@@ -10,7 +10,7 @@ import type { Adapter } from "./lora-file.ts";
 import type { Change } from "./lora-match.ts";
 import type { Part } from "./lora-parts.ts";
 
-/** Whose rule for DoRA's norm: they differ (see `doraGains`). */
+/** Whose rule for DoRA's norm (see `doraGains`) and for OFT's constraint: they differ. */
 export type DoraRule = "comfy" | "a1111";
 
 export interface MergeStrength {
@@ -35,7 +35,7 @@ export async function prepareMerge(file: SafetensorsFile, change: Change, option
   }
   if (!change.form) return prepareGain(parts, change, strength);
   const alpha = adapter.parts.has("alpha") ? (await parts.values("alpha"))[0] : undefined;
-  const lowRank = await change.form.prepare(parts, { rank: options.rank, alpha });
+  const lowRank = await change.form.prepare(parts, { rank: options.rank, alpha, rule: options.dora });
   const residual = await sparseResidual(parts, change.window);
   const makeDelta: MakeDelta = residual ? (window) => add(lowRank(window), upload(window, residual, window.outputs)) : lowRank;
   if (adapter.parts.has("set_weight")) return (window) => mergeWeight(window, { delta: makeDelta(window), keep: 0, strength: 1 });

@@ -61,7 +61,7 @@ export class LoraSet {
 
   /**
    * Makes the model's weights those with `uses` merged, and with no other. Does nothing where they are already; the same file twice counts with
-   * the sum of its strengths. Of a failed call the next one makes good.
+   * the sum of its strengths. What it took beside the weights is free then, in the device's pool. Of a failed call the next one makes good.
    * @throws ModelFileError LORA_WRONG_FAMILY, LORA_NO_MATCH, LORA_SHAPE, LORA_NONFINITE and those of reading; UsageError LORA_TOO_MANY; the signal's reason
    */
   async apply(uses: readonly LoraUse[], { dora = "comfy", signal }: ApplyOptions = {}): Promise<Applied> {
@@ -81,7 +81,6 @@ export class LoraSet {
       signal?.throwIfAborted();
       await this.#merge(batch, dora, signal);
     }
-    if (changed) checkpoint.device.trim();
     this.#merged = { uses: wanted, dora };
     this.#warnings = warnings;
     return { changed, warnings };

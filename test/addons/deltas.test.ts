@@ -240,6 +240,10 @@ describe("merging", () => {
     const shrunk = small.values.map((value) => value / 2);
     const constrained = await merged(place, { oft_blocks: small, alpha: scalar(norm / 2) });
     closeTo(constrained, added(w, rotated(w, shrunk, block, place.size), 0.7), 2e-6, "half");
+    // A1111 counts alpha for each output.
+    const theirs = { oft_blocks: small, alpha: scalar(norm / 2 / place.size.outputs) };
+    const held = await merged(place, theirs, { dora: "a1111" });
+    closeTo(held, added(w, rotated(w, shrunk, block, place.size), 0.7), 2e-6, "half, A1111's");
     const rescale = random(place.size.outputs);
     const inner = place.size.inputs * place.size.taps;
     const change = added(w, d, 1).map((value, at) => value * rescale.values[Math.floor(at / inner)]! - w[at]!);

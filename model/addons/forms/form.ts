@@ -27,6 +27,8 @@ export interface PrepareOptions {
   /** Ranks of a LoRA to use, from the first on. */
   readonly rank?: number | undefined;
   readonly alpha: number | undefined;
+  /** Whose rule, where programs differ. */
+  readonly rule: "comfy" | "a1111";
 }
 
 export interface DeltaForm {

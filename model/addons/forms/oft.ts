@@ -1,10 +1,15 @@
 /** @file OFT (Qiu et al. 2023) and BOFT (Liu et al. 2024): outputs rotated in blocks, D = (R - I) W. */
 import { add, gatherWeight, rotateOutputs } from "../../../kernels/index.ts";
 import { rotationsMinusOne, transpose } from "./factors.ts";
-import type { DeltaForm, Parts } from "./form.ts";
+import type { DeltaForm, Parts, PrepareOptions } from "./form.ts";
 
 /** `oft_blocks` are B of Q = B - B^T, R = (I + Q)(I - Q)^-1; `oft_diag` are R. */
 const partOf = (parts: Parts) => (parts.shape("oft_blocks") ? "oft_blocks" : "oft_diag");
+
+/** Largest norm of all Q: alpha, or in A1111 as many times alpha as there are outputs. */
+function constraintOf(outputs: number, { alpha, rule }: PrepareOptions): number | undefined {
+  return alpha === undefined || rule === "comfy" ? alpha : alpha * outputs;
+}
 
 /** [count, block, block]: each block turns outputs that stand together. */
 export const oft: DeltaForm = {
@@ -15,10 +20,11 @@ export const oft: DeltaForm = {
     if (more.length > 0 || block !== other || count * block === 0) return undefined;
     return { outputs: count * block, inner: undefined, rank: undefined };
   },
-  async prepare(parts, { alpha }) {
+  async prepare(parts, options) {
     const part = partOf(parts);
     const [count = 0, block = 0] = parts.shape(part) ?? [];
-    const blocks = rotationsMinusOne(await parts.values(part), { count, block, skew: part === "oft_blocks", constraint: alpha });
+    const constraint = constraintOf(count * block, options);
+    const blocks = rotationsMinusOne(await parts.values(part), { count, block, skew: part === "oft_blocks", constraint });
     const shape = [count, block, block];
     return (window) => rotateOutputs(gatherWeight(window), window.tensor.device.upload(blocks, shape, "f32", "rotations"));
   },
@@ -37,10 +43,10 @@ export const boft: DeltaForm = {
     const fits = outputs > 0 && block % 2 === 0 && block === other && factors > 0 && outputs % (2 ** (factors - 1) * block) === 0;
     return fits ? { outputs, inner: undefined, rank: undefined } : undefined;
   },
-  async prepare(parts, { alpha }) {
+  async prepare(parts, options) {
     const [factors = 0, count = 0, block = 0] = parts.shape("oft_blocks") ?? [];
     const size = block * block;
-    const all = { count: factors * count, block, skew: true, constraint: alpha };
+    const all = { count: factors * count, block, skew: true, constraint: constraintOf(count * block, options) };
     const turns = rotationsMinusOne(await parts.values("oft_blocks"), all);
     for (let at = 0; at < turns.length; at += size) turns.set(transpose(turns.subarray(at, at + size), block), at);
     return (window) => {
