@@ -4,10 +4,13 @@
  * buffer that is not in use; and the queue's, which copies from staging memory that is used again and again.
  */
 import type { Device } from "../../engine/index.ts";
+import { bufferUsage } from "../../engine/pool.ts";
 import { queueWrite } from "./queue-write.ts";
 
 const pieceBytes = 8 * 1024 * 1024;
 const pieces = 8;
+/** GPUMapMode.WRITE: not every host has WebGPU's globals. */
+const mapWrite = 2;
 
 export class StagingWriter {
   readonly #gpu: GPUDevice;
@@ -48,14 +51,14 @@ export class StagingWriter {
     const encoder = this.#gpu.createCommandEncoder();
     encoder.copyBufferToBuffer(piece, 0, target, offset, bytes);
     this.#gpu.queue.submit([encoder.finish()]);
-    piece.mapAsync(GPUMapMode.WRITE).catch(() => {}); // a lost device is reported where the load waits for it
+    piece.mapAsync(mapWrite).catch(() => {}); // a lost device is reported where the load waits for it
   }
 
   #make(): GPUBuffer {
     return this.#gpu.createBuffer({
       label: "staging of weights",
       size: pieceBytes,
-      usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC,
+      usage: bufferUsage.MAP_WRITE | bufferUsage.COPY_SRC,
       mappedAtCreation: true,
     });
   }
