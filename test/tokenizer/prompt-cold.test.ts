@@ -7,23 +7,29 @@ import { build, root } from "../cli/limn.ts";
 
 const dist = pathToFileURL(`${root}/dist/tokenizer/`).href;
 
-/** Prints the milliseconds of the first call: on the clock, or of the processors, which is less where other processes have their turns in between. */
+/**
+ * Prints the milliseconds of the first call. On Linux they are what the thread itself ran, where that is less than went by on the clock: other
+ * processes may have had their turns in between.
+ */
 const child = `
+  import { existsSync, readFileSync } from "node:fs";
   import * as prompts from "${dist}prompt/index.js";
   import { ClipTokenizer } from "${dist}index.js";
   const [rules, unit] = process.argv.slice(1);
   const prompt = unit.repeat(Math.floor(${maxPromptBytes} / Buffer.byteLength(unit)));
   const tokenizer = new ClipTokenizer();
-  const processors = process.cpuUsage();
-  const clock = performance.now();
+  const ran = () => existsSync("/proc/thread-self/schedstat") ? Number.parseInt(readFileSync("/proc/thread-self/schedstat", "utf8")) / 1e6 : Infinity;
+  const before = ran();
+  const start = performance.now();
   try {
     if (rules === "comfy") prompts.parseComfyWeights(prompt);
     else for (const text of prompts.planPrompt(tokenizer, prompt, 20).texts) prompts.parseAttention(text);
   } catch (error) {
     if (!(error instanceof prompts.PromptError)) throw error;
   }
-  const { user, system } = process.cpuUsage(processors);
-  console.log(Math.min(performance.now() - clock, (user + system) / 1000));
+  const clock = performance.now() - start;
+  const own = ran() - before;
+  console.log(own > 0 ? Math.min(clock, own) : clock);
 `;
 
 function firstCall(rules: string, unit: string): number {

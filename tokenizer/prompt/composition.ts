@@ -25,12 +25,11 @@ export function splitParts(prompt: string): PromptPart[] {
 
 function splitWeight(part: string): PromptPart {
   const end = skipSpaceBack(part, part.length);
-  const number = numberStart(part, end);
-  if (number < end && partWeight.test(part.slice(number, end))) {
-    const colon = skipSpaceBack(part, number) - 1;
-    if (part[colon] === ":") {
-      return { text: part.slice(0, skipSpaceBack(part, colon)), weight: decimalNumber(part.slice(number, end)) };
-    }
+  const start = numberStart(part, end);
+  const colon = start < end ? skipSpaceBack(part, start) - 1 : -1;
+  if (colon >= 0 && part[colon] === ":") {
+    const number = part.slice(start, end);
+    if (partWeight.test(number)) return { text: part.slice(0, skipSpaceBack(part, colon)), weight: decimalNumber(number) };
   }
   return { text: part.slice(0, end), weight: 1 };
 }
@@ -39,7 +38,8 @@ function splitWeight(part: string): PromptPart {
 function numberStart(text: string, end: number): number {
   let start = end;
   for (let length = 1; length > 0; start -= length) length = numeralLengthBefore(text, start);
-  return start < end && /[+-]/.test(text.charAt(start - 1)) ? start - 1 : start;
+  const sign = text[start - 1];
+  return start < end && (sign === "+" || sign === "-") ? start - 1 : start;
 }
 
 function numeralLengthBefore(text: string, end: number): number {

@@ -61,11 +61,11 @@ export function planPrompt(tokenizer: ClipTokenizer, prompt: string, steps: numb
   const { compose = true, comments = true, cache = new Map() as ChunkCache, emphasis = "original" } = options;
   const { text, tags } = removeTags(comments ? removeComments(prompt) : prompt);
   if (emphasis !== "none") checkDepth(text);
-  const parts = (compose ? splitParts(text) : [{ text, weight: 1 }]).map((part) => ({
-    ...part,
-    schedule: promptSchedule(part.text, steps, options),
-  }));
-  const texts = new Set(parts.flatMap(({ schedule }) => schedule.map((entry) => entry.text)));
+  const parts = (compose ? splitParts(text) : [{ text, weight: 1 }]).map((part): PlannedPart => {
+    return { weight: part.weight, text: part.text, schedule: promptSchedule(part.text, steps, options) };
+  });
+  const texts = new Set<string>();
+  for (const { schedule } of parts) for (const entry of schedule) texts.add(entry.text);
   const chunks = (one: string): readonly Chunk[] => {
     if (!texts.has(one)) throw new RangeError("planPrompt: chunks of a text that the plan does not have; take one of plan.texts");
     const known = cache.get(one) ?? chunkPrompt(tokenizer, one, options);

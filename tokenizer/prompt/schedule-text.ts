@@ -39,28 +39,30 @@ export class EditedPrompt {
   /** The text at a step, from 1 on, with the last step before each edit by its index among the constructs. Linear time. */
   textAt(step: number, edits: ArrayLike<number>): string {
     const prompt = this.#prompt;
-    const { length } = this.constructs;
     const taken: string[] = [];
     /** Where the text begins that is still to be taken. */
     let start = 0;
-    // The ends of the parts that are being read, and of their constructs; outermost first.
+    // The ends of the parts that are being read, and of their constructs, outermost first; of `depth` of them.
     const ends: number[] = [];
     const closes: number[] = [];
-    for (let index = 0; index <= length; index++) {
-      const construct = this.constructs[index];
+    let depth = 0;
+    const { constructs } = this;
+    for (let index = 0; index <= constructs.length; index++) {
+      const construct = constructs[index];
       const open = construct ? construct.open : prompt.length;
-      while (ends.length > 0 && ends[ends.length - 1]! <= open) {
-        const end = ends.pop()!;
-        if (end > start) taken.push(prompt.slice(start, end));
-        start = closes.pop()! + 1;
+      while (depth > 0 && ends[depth - 1]! <= open) {
+        depth--;
+        if (ends[depth]! > start) taken.push(prompt.slice(start, ends[depth]));
+        start = closes[depth]! + 1;
       }
-      if (open < start) continue; // in a part that is not read
       if (open > start) taken.push(prompt.slice(start, open));
       if (!construct) break;
+      if (open < start) continue; // in a part that is not read
       const before = this.#separatorBefore(construct, step, edits[index]!);
       start = before < 0 ? open + 1 : before + 1;
-      ends.push(before < 0 ? start : this.#next[before]!);
-      closes.push(construct.close);
+      ends[depth] = before < 0 ? start : this.#next[before]!;
+      closes[depth] = construct.close;
+      depth++;
     }
     return taken.join("");
   }

@@ -74,7 +74,8 @@ function checkSteps(name: string, steps: number): void {
 function periodOf(constructs: readonly Construct[], last: number): number {
   let period = 1;
   for (const { when, separators } of constructs) {
-    if (when === undefined) period = Math.min(last, leastCommonMultiple(period, separators + 1));
+    const options = separators + 1;
+    if (when === undefined && period % options !== 0) period = Math.min(last, leastCommonMultiple(period, options));
   }
   return period;
 }

@@ -32,6 +32,9 @@ export const maxLoras = 16;
 /** Strengths are -10 to 10. */
 const maxStrength = 10;
 
+const path = /^~|[/\\\0]/;
+const number = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*$/i;
+
 /** The prompt without its tags (the blanks around them stay), and the tags in their order. Linear time; any string is valid. */
 export function removeTags(prompt: string): { readonly text: string; readonly tags: readonly PromptTag[] } {
   const tags: PromptTag[] = [];
@@ -89,7 +92,7 @@ export function hypernetTags(tags: readonly PromptTag[]): HypernetTag[] {
 }
 
 function expectName(name: string, what: string, kind: string): void {
-  if (name !== "" && !/^~|[/\\\0]/.test(name)) return;
+  if (name !== "" && !path.test(name)) return;
   throw refused(
     `${quoted(name)} is a path, not the name of a ${what}`,
     `write the file's name without folder and ending, as in <${kind}:name:0.8>`,
@@ -99,24 +102,34 @@ function expectName(name: string, what: string, kind: string): void {
 function loraTag([name = "", ...rest]: readonly string[]): LoraTag {
   expectName(name, "LoRA", "lora");
   const positional: string[] = [];
-  const named = new Map<string, string>();
+  const named: { te?: string; unet?: string; dyn?: string } = {};
   for (const one of rest) {
-    const [key = "", value, ...more] = one.split("=");
-    if (value !== undefined && more.length === 0) named.set(key, value);
-    else positional.push(one);
+    const equals = one.indexOf("=");
+    if (equals < 0 || one.includes("=", equals + 1)) {
+      positional.push(one);
+      continue;
+    }
+    const key = one.slice(0, equals);
+    if (key === "te" || key === "unet" || key === "dyn") named[key] = one.slice(equals + 1);
   }
-  const textEncoder = strength(name, named.get("te") ?? positional[0] ?? "1");
-  const unet = strength(name, named.get("unet") ?? positional[1] ?? String(textEncoder));
-  const rank = named.get("dyn") ?? positional[2];
-  return { name, textEncoder, unet, ...(rank === undefined ? {} : { rank: wholeRank(name, rank) }) };
+  const te = named.te ?? positional[0];
+  const ofUnet = named.unet ?? positional[1];
+  const dyn = named.dyn ?? positional[2];
+  const textEncoder = te === undefined ? 1 : strength(name, te);
+  const unet = ofUnet === undefined ? textEncoder : strength(name, ofUnet);
+  return dyn === undefined ? { name, textEncoder, unet } : { name, textEncoder, unet, rank: wholeRank(name, dyn) };
 }
 
 function added(one: LoraTag, other: LoraTag): LoraTag {
-  return { ...one, ...other, textEncoder: one.textEncoder + other.textEncoder, unet: one.unet + other.unet };
+  const { name } = one;
+  const textEncoder = one.textEncoder + other.textEncoder;
+  const unet = one.unet + other.unet;
+  const rank = other.rank ?? one.rank;
+  return rank === undefined ? { name, textEncoder, unet } : { name, textEncoder, unet, rank };
 }
 
 function strength(name: string, text: string, what = "LoRA"): number {
-  const value = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*$/i.test(text) ? Number(text) : Number.NaN;
+  const value = number.test(text) ? Number(text) : Number.NaN;
   if (Math.abs(value) <= maxStrength) return value;
   throw refused(
     `${quoted(text)} is no strength for the ${what} ${quoted(name)}`,
