@@ -4,7 +4,7 @@ import { UsageError } from "../../engine/errors.ts";
 import { addInitOptions, addMaskOptions, initValues, maskValues } from "./from-picture.ts";
 import { wholeNumber } from "./numbers.ts";
 import type { CommandLine, PictureOptions } from "./options.ts";
-import { number, type Syntax, type Values } from "./shared.ts";
+import { describe, number, type Syntax, type Values } from "./shared.ts";
 import { pictureSyntax } from "./txt2img.ts";
 
 export function gridSyntax(): Syntax {
@@ -16,6 +16,7 @@ export function gridSyntax(): Syntax {
       "Make one picture of many, with labels: columns for --x, rows for --y, blocks for --z. NAME is any option, or size, lora-strength, or prompt " +
         "(its first value is replaced by each, as A1111's Prompt S/R). VALUES are 10,20,30 or ranges: 1-5, 10-30(+5), 1-10[5].",
     );
+  describe(command, "--output", "where to write the sheet, - for stdout (default: PROMPT-grid.png)");
   command.optionsGroup("Grid:");
   command
     .option("--x <axis>", "columns: steps=10,20,30")

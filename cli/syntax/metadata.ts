@@ -5,6 +5,7 @@ import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type S
 
 export function infoSyntax(): Syntax {
   const command = new Command("limn info")
+    .usage("PICTURE [options]")
     .description("Show what made a picture, and how: pictures of limn, A1111, ComfyUI and stable-diffusion.cpp.")
     .argument("<picture>", "a PNG, JPEG or WebP file")
     .option("--raw", "print the whole texts too");
@@ -21,6 +22,7 @@ export function infoSyntax(): Syntax {
 export function reproduceSyntax(): Syntax {
   const folder = (path: string, before: readonly string[] | undefined) => [...(before ?? []), path];
   const command = new Command("limn reproduce")
+    .usage("PICTURE [options]")
     .description(
       "Make a picture again from its metadata and compare: exit code 0 where it is the same, 1 where it is not. Models are found by their hashes.",
     )

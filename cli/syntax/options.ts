@@ -192,6 +192,9 @@ export interface TraceOptions extends CommonOptions, GpuOptions {
 export interface PlanOptions extends CommonOptions, GpuOptions {
   readonly model?: string | undefined;
   readonly vae?: string | undefined;
+  /** Path of a second model for the last steps; when it takes over makes no difference to the memory. */
+  readonly refiner?: string | undefined;
+  readonly refinerAt?: number | undefined;
   readonly width?: number | undefined;
   readonly height?: number | undefined;
   readonly guidance?: number | undefined;

@@ -7,6 +7,7 @@ import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type S
 
 export function inspectSyntax(): Syntax {
   const command = new Command("limn inspect")
+    .usage("FILE [options]")
     .description("Show what a checkpoint holds: family, configuration, tensors, metadata.")
     .argument("<file>", "a .safetensors, .ckpt, .pt, .pth or .bin file")
     .addOption(maxHeader());
@@ -26,6 +27,7 @@ export function inspectSyntax(): Syntax {
 
 export function tokenizeSyntax(): Syntax {
   const command = new Command("limn tokenize")
+    .usage("TEXT [options]")
     .description("Show the token ids of a text, without start and end markers, neither cut nor padded.")
     .argument("[text]", "the text")
     .option("--file <file>", "a JSON array of strings; gives an array of id arrays");
@@ -50,6 +52,7 @@ export function tokenizeSyntax(): Syntax {
 
 export function promptSyntax(): Syntax {
   const command = new Command("limn prompt")
+    .usage('"PROMPT" [options]')
     .description("Show what a prompt means: its parts, tags and schedule, and with --explain the chunks, tokens and weights.")
     .argument("[prompt]", "the prompt")
     .option("--file <file>", "a JSON array of prompts; gives an array of rows")
@@ -92,6 +95,7 @@ export function promptSyntax(): Syntax {
 
 export function kernelSyntax(): Syntax {
   const command = new Command("limn kernel")
+    .usage("[NAME] [options]")
     .description("List the kernels and their rungs, or print the whole WGSL module of one.")
     .argument("[name]", "a kernel's name, as the list shows it");
   addCommonOptions(command);
@@ -100,6 +104,7 @@ export function kernelSyntax(): Syntax {
 
 export function traceSyntax(): Syntax {
   const command = new Command("limn trace")
+    .usage("--reference FILE [-m MODEL] [options]")
     .description("Compare every module with recorded inputs and outputs, and name the first that diverges (exit 1).")
     .option("-m, --model <file>", "checkpoint; cases of samplers, schedules and generators need none")
     .option("--reference <file>", "the recorded cases, a safetensors file")

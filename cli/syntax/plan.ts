@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { usualTile } from "../../model/vae/tiles.ts";
 import { decimalNumber, pictureSide, wholeNumber } from "./numbers.ts";
+import { addRefinerOptions, refinerValues } from "./refiner.ts";
 import { addCommonOptions, addGpuOptions, common, gpu, maxHeader, number, type Syntax, type Values } from "./shared.ts";
 
 export function planSyntax(): Syntax {
@@ -33,6 +34,7 @@ export function planSyntax(): Syntax {
     .option("--vae-tiling", "as it is with --vae-tiling")
     .addOption(number("--vae-tile <pixels>", "as it is with --vae-tile", wholeNumber("vae-tile", { min: 128, max: 4096 })))
     .addOption(maxHeader());
+  addRefinerOptions(command);
   addGpuOptions(command);
   addCommonOptions(command);
   return {
@@ -48,6 +50,7 @@ export function planSyntax(): Syntax {
           ...gpu(values),
           model: values["model"] as string | undefined,
           vae: values["vae"] as string | undefined,
+          ...refinerValues(values),
           width: given("width"),
           height: given("height"),
           guidance: given("guidance"),

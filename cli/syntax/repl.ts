@@ -1,7 +1,7 @@
 /** @file The syntax of `limn repl`: the options of all its pictures. */
 import { UsageError } from "../../engine/errors.ts";
 import { anyPictureSyntax } from "./grid.ts";
-import type { Syntax, Values } from "./shared.ts";
+import { describe, type Syntax, type Values } from "./shared.ts";
 
 export function replSyntax(): Syntax {
   const { command, picture } = anyPictureSyntax({ promptWanted: false });
@@ -14,6 +14,11 @@ export function replSyntax(): Syntax {
   // What a line holds has no place on the command line; commander lists no argument that has no description.
   for (const argument of command.registeredArguments) argument.description = "";
   for (const option of command.options) if (option.long === "--prompts") option.hideHelp();
+  describe(
+    command,
+    "--output",
+    "where to write the pictures, with numbers: fox.png is fox-1.png, ... (default: PROMPT-SEED.png)",
+  );
   return {
     command,
     finish(words) {

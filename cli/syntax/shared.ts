@@ -35,6 +35,11 @@ export function maxHeader(): Option {
   );
 }
 
+/** Another description for an option, where a command means something of its own by it. */
+export function describe(command: Command, long: string, description: string): void {
+  for (const option of command.options) if (option.long === long) option.description = description;
+}
+
 export function addGpuOptions(command: Command): void {
   command
     .addOption(

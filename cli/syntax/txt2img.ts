@@ -45,19 +45,19 @@ export function pictureSyntax({ promptWanted = true } = {}): {
     )
     .option("-n, --negative <text>", "what the picture must not show")
     .option("-o, --output <file>", "where to write the PNG, - for stdout (default: PROMPT-SEED.png)")
-    .addOption(number("-W, --width <pixels>", "width, a multiple of 8", pictureSide("width")))
-    .addOption(number("-H, --height <pixels>", "height, a multiple of 8", pictureSide("height")))
+    .addOption(number("-W, --width <pixels>", "width, a multiple of 8 (default: the model's)", pictureSide("width")))
+    .addOption(number("-H, --height <pixels>", "height, a multiple of 8 (default: the model's)", pictureSide("height")))
     .addOption(
       number(
         "-s, --steps <count>",
-        "denoising steps, 1 to 1000",
+        "denoising steps, 1 to 1000 (default: the model's, else 20)",
         wholeNumber("steps", { min: 1, max: 1000, hint: "20 to 50 is usual" }),
       ),
     )
     .addOption(
       number(
         "-g, --guidance <scale>",
-        "how strictly to follow the prompt, 0 to 100",
+        "how strictly to follow the prompt, 0 to 100 (default: the model's, else 7)",
         decimalNumber("guidance", { min: 0, max: 100, hint: "7 is usual" }),
       ),
     )
@@ -65,24 +65,24 @@ export function pictureSyntax({ promptWanted = true } = {}): {
     .addOption(
       number(
         "-b, --batch <count>",
-        `pictures, 1 to ${maxBatch}; picture i has seed + i`,
+        `pictures, 1 to ${maxBatch}; picture i has seed + i (default: 1)`,
         wholeNumber("batch", { min: 1, max: maxBatch }),
       ),
     )
     .addOption(
       number(
         "--count <count>",
-        `batches one after the other, 1 to ${maxCount}; the seed goes on`,
+        `batches one after the other, 1 to ${maxCount}; the seed goes on (default: 1)`,
         wholeNumber("count", { min: 1, max: maxCount }),
       ),
     )
     .option(
       "--sampler <name>",
-      'euler, euler_a, heun, lms, ddim, plms, ddpm, dpmpp_2m, dpmpp_sde, unipc, lcm, ... (31), or a label such as "DPM++ 2M Karras"',
+      'euler, euler_a, heun, lms, ddim, plms, ddpm, dpmpp_2m, dpmpp_sde, unipc, lcm, ... (31), or a label such as "DPM++ 2M Karras" (default: the model\'s, else dpmpp_2m)',
     )
     .option(
       "--schedule <name>",
-      "discrete, karras, exponential, sgm_uniform, simple, ddim, beta, kl_optimal, ... or A1111's label",
+      "discrete, karras, exponential, sgm_uniform, simple, ddim, beta, kl_optimal, ... or A1111's label (default: the sampler's)",
     )
     .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto", "auto"))
     .option("--vae <file>", "take the decoder from this file")
