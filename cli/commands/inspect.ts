@@ -73,15 +73,17 @@ function own(tallies: Record<string, Tally>, key: string): Tally {
   return tallies[key]!;
 }
 
-/** "model.diffusion_model.out.0.weight" -> "model.diffusion_model" */
+/** "model.diffusion_model.out.0.weight" -> "model.diffusion_model"; "lora_unet_mid_block_....alpha" -> "lora_unet" */
 function partOf(name: string): string {
+  const [kohya] = /^(lora_(unet|te\d?)|lycoris)(?=_)/.exec(name) ?? [];
+  if (kohya !== undefined) return kohya;
   const [first = "", second] = name.split(".");
   return first === "model" && second !== undefined ? `${first}.${second}` : first;
 }
 
 function describeReport(report: Report, verbose: boolean): string {
   const lines = [
-    `file        ${printable(report.file, 4096)} (${megabytes(report.bytes)}, header ${report.headerBytes} bytes)`,
+    `file        ${printable(report.file, 4096)} (${sized(report.bytes)}, header ${report.headerBytes} bytes)`,
     report.config === null ? `family      unknown: ${printable(report.reason ?? "", 400)}` : describeConfig(report.config),
     `parameters  ${report.parameters.toLocaleString("en")} in ${report.tensorCount} tensors`,
     ...Object.entries(report.dtypes).map(([dtype, tally]) => `  ${dtype.padEnd(26)}${describeTally(tally)}`),
@@ -118,9 +120,10 @@ function describeConfig({ family, variant, prediction, predictionFrom, unet, vae
 }
 
 function describeTally({ tensors, parameters, bytes }: Tally): string {
-  return `${String(tensors).padStart(5)} tensors ${parameters.toLocaleString("en").padStart(15)} parameters ${megabytes(bytes).padStart(11)}`;
+  return `${String(tensors).padStart(5)} tensors ${parameters.toLocaleString("en").padStart(15)} parameters ${sized(bytes).padStart(11)}`;
 }
 
-function megabytes(bytes: number): string {
+function sized(bytes: number): string {
+  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`;
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }
