@@ -36,6 +36,8 @@ export class LoadedModel {
   #recalled: StageStorage;
   /** Set once memory ran out: see `mend`. */
   #vaeTile: number | undefined;
+  /** See `noteTaken`. */
+  #takenBytes = 0;
   readonly #loras: LoraSet;
   readonly #hypernetworks: HypernetworkSet;
 
@@ -85,6 +87,7 @@ export class LoadedModel {
         loaded.modules = opened.makeModules();
         loaded.dropStages();
       }
+      loaded.noteTaken();
       options.device.trim(); // of what loading needed beside the weights, before activations are added to them
       await loaded.stagesFor(planned).ready();
       options.device.check();
@@ -99,7 +102,10 @@ export class LoadedModel {
   /** What is recorded for a picture of this size; that of another size is given up. */
   stagesFor({ size }: Pick<PlannedPicture, "size">): Stages {
     const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile ?? (this.residency && usualTile) };
-    if (this.#stages && !this.#stages.fits(wanted)) this.dropStages();
+    if (this.#stages && !this.#stages.fits(wanted)) {
+      this.dropStages();
+      this.device.trim(); // inputs of another size would lie beside the new ones
+    }
     this.#stages ??= this.device.allOrNothing(() => new Stages(this, this.modules, wanted, this.#storage));
     return this.#stages;
   }
@@ -114,9 +120,19 @@ export class LoadedModel {
     return this.opened.residency;
   }
 
-  /** See Stages. */
-  get inputBytes(): number {
-    return this.#stages?.inputBytes ?? 0;
+  /** What this model holds by itself: weights, inputs and latents. Activations are the device's. */
+  get heldBytes(): number {
+    return this.opened.residentBytes + (this.#stages?.inputBytes ?? 0);
+  }
+
+  /** See StableDiffusion. */
+  get plannedBytes(): number {
+    return Math.max(this.#takenBytes, this.heldBytes + this.device.activationBytes);
+  }
+
+  /** Keeps in mind what is on the device now: for work that nobody could plan, before its memory is given back. */
+  noteTaken(bytes: number = this.device.memory.totalBytes): void {
+    this.#takenBytes = Math.max(this.#takenBytes, bytes);
   }
 
   /** Dispatches of one denoising step, as recorded. */
@@ -127,7 +143,12 @@ export class LoadedModel {
   /** The weights with the LoRAs of this picture and no others; nothing to do where the last picture had the same. */
   async mergeLoras({ options, prompts, warnings }: Job): Promise<readonly LoraUse[]> {
     const uses = await requestedLoras(options, prompts);
-    const merge = () => this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
+    const merge = async () => {
+      const applied = await this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
+      this.noteTaken();
+      if (applied.changed) this.device.trim();
+      return applied;
+    };
     const { residency } = this;
     // Weights that hold a LoRA, or are to hold one, must be there.
     this.#hasMerged ||= uses.length > 0;

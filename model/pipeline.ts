@@ -55,8 +55,14 @@ export class StableDiffusion {
     } finally {
       this.#busy = false;
       this.loaded.endRun();
-      if (options.refiner) options.refiner.model.loaded.endRun();
+      if (options.refiner) this.#endRefiner(options.refiner.model);
     }
+  }
+
+  #endRefiner({ loaded }: StableDiffusion): void {
+    loaded.endRun();
+    const both = this.loaded.heldBytes + loaded.heldBytes + this.device.activationBytes;
+    this.loaded.noteTaken(Math.max(both, loaded.plannedBytes));
   }
 
   /** One picture at a time: all of them write into the same inputs. It is refused and not queued, as a generator may be left for ever. */
@@ -128,9 +134,12 @@ export class StableDiffusion {
     return this.loaded.tokenizer;
   }
 
-  /** The planned memory: weights, and the activations, inputs and latents of the current picture size. */
+  /**
+   * The planned memory: weights, and the activations, inputs and latents of the current picture size, a refiner's too. Or, where it was more,
+   * what was taken for a while: for reading a file, merging LoRAs, enlarging a picture between two passes.
+   */
   get plannedBytes(): number {
-    return this.model.residentBytes + this.device.activationBytes + this.loaded.inputBytes;
+    return this.loaded.plannedBytes;
   }
 
   /** Where text encoder and VAE are while they have nothing to do; undefined: on the GPU. */

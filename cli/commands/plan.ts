@@ -2,8 +2,7 @@
 import { totalmem } from "node:os";
 import type { Precision, Tier } from "../../engine/index.ts";
 import { byteSizes } from "../../model/checkpoint/printable.ts";
-import { type MemoryPlan, planModel } from "../../model/plan/plan.ts";
-import { stageWords } from "../../model/stages.ts";
+import { type MemoryPlan, phaseWords, planModel } from "../../model/plan/plan.ts";
 import { openDevice } from "../gpu/device.ts";
 import { embeddedModel } from "../models/embedded-model.ts";
 import { openModelSource } from "../models/model-source.ts";
@@ -14,6 +13,7 @@ import { writeStdout } from "../terminal/stdout.ts";
 export async function run(options: PlanOptions): Promise<void> {
   const source = await openModelSource(options.model ?? embeddedModel);
   const vae = options.vae === undefined ? undefined : await openModelSource(options.vae);
+  const refiner = options.refiner === undefined ? undefined : await openModelSource(options.refiner);
   try {
     const { device, adapter, software, close } = await openDevice(options);
     const like: { tier: Tier; precision: Precision } = { tier: device.tier, precision: device.storage };
@@ -21,12 +21,13 @@ export async function run(options: PlanOptions): Promise<void> {
     // A software adapter's memory is the machine's; WebGPU does not tell that of a card.
     const memory = options.memory ?? (software ? totalmem() : undefined);
     const size = { width, height, guidance, vaeTile };
-    const plan = await planModel(source, device, { ...like, vae, maxHeader, memory, lowMemory, fromPicture, size });
+    const plan = await planModel(source, device, { ...like, vae, refiner, maxHeader, memory, lowMemory, fromPicture, size });
     close();
     await writeStdout(options.json ? json(plan, adapter, memory, batch) : text(plan, adapter, memory, batch));
   } finally {
     await source.close();
     await vae?.close();
+    await refiner?.close();
   }
 }
 
@@ -48,13 +49,13 @@ function text(plan: MemoryPlan, adapter: string, memory: number | undefined, bat
   for (const phase of phases) {
     const columns = [size(phase.weightBytes).padStart(11), size(phase.peakActivationBytes).padStart(13)];
     const more = [size(phase.largestTensorBytes).padStart(16), String(phase.dispatches).padStart(12)];
-    lines.push(`  ${stageWords[phase.phase].padEnd(12)}${[...columns, ...more].join(" ")}`);
+    lines.push(`  ${phaseWords[phase.phase].padEnd(12)}${[...columns, ...more].join(" ")}`);
   }
   const splits = phases.flatMap(({ phase, splits }) => splits.map((split) => ({ phase, ...split })));
   if (splits.length > 0) lines.push("larger than a binding, so maps go in bands of rows, weights in parts");
   for (const { phase, kind, label, bytes, bands, count } of splits) {
     const pieces = kind === "map" ? "bands" : "parts";
-    lines.push(`  ${stageWords[phase].padEnd(12)} ${String(count).padStart(2)} x ${label}: ${size(bytes)} in ${bands} ${pieces}`);
+    lines.push(`  ${phaseWords[phase].padEnd(12)} ${String(count).padStart(2)} x ${label}: ${size(bytes)} in ${bands} ${pieces}`);
   }
   lines.push(
     `in all      ${size(totalBytes)}: weights ${size(weightBytes)}, activations ${size(activationBytes)}, the rest inputs and latents`,

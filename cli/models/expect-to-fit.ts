@@ -22,6 +22,7 @@ export async function expectToFit(options: Txt2imgOptions, files: ModelFiles, { 
     tier: device.tier,
     precision: device.storage,
     vae: files.vae,
+    refiner: files.refiner,
     maxHeader,
     lowMemory,
     memory,

@@ -1,5 +1,5 @@
 /** @file Large weights on the GPU's side of loading: bytes go there as they are, and are converted and transposed in place. */
-import type { Device, Tensor } from "../../engine/index.ts";
+import { type Device, sizeClass, type Tensor } from "../../engine/index.ts";
 import { unpackWeight } from "../../kernels/index.ts";
 import { bytesOf } from "./dtypes.ts";
 import { maxRead, type Piece, type Read, type Target } from "./load-plan.ts";
@@ -7,6 +7,11 @@ import { queueWrite } from "./queue-write.ts";
 
 /** Below this a launch costs more than the CPU needs for it all. */
 const leastElements = 16_384;
+
+/** GPU memory that loading so many tensors takes at most beside themselves, where the GPU unpacks them. */
+export function stagingBytes(device: Device, tensors: number): number {
+  return unpacksOn(device) ? sizeClass(maxRead + 4) + sizeClass(4 * tensors) : 0;
+}
 
 export class GpuUnpacker {
   readonly #device: Device;
@@ -81,12 +86,17 @@ export class GpuUnpacker {
   }
 }
 
-/** Matrices without padded inputs, whose parts begin at whole fours of outputs, and that fit a binding, as what is read must. */
+/** Matrices without padded inputs, whose parts begin at whole fours of outputs, and that fit a binding. */
 function suits(device: Device, { layout, parts, tensor, isMatrix }: Target): boolean {
-  if (device.tier === "software") return false; // the CPU would do it in its slower way
+  if (!unpacksOn(device)) return false;
   if (!isMatrix || layout.inner === 1 || layout.size < leastElements) return false;
   if (layout.inputs * layout.taps !== layout.inner || layout.inner >= 65_536 * 32) return false;
-  if (Math.max(tensor.bytes, maxRead + 4) > device.limits.maxStorageBufferBindingSize) return false;
+  if (tensor.bytes > device.limits.maxStorageBufferBindingSize) return false;
   const outputBytes = (part: Target["parts"][number]): number => layout.inner * bytesOf(part.dtype);
   return parts.every((part) => part.column % 4 === 0 && 4 * outputBytes(part) <= maxRead);
+}
+
+/** On the software tier the CPU would do it in its slower way. */
+function unpacksOn({ tier, limits }: Device): boolean {
+  return tier !== "software" && limits.maxStorageBufferBindingSize >= maxRead + 4;
 }

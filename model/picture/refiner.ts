@@ -26,7 +26,11 @@ export function checkRefiner({ model, at = defaultRefinerAt }: RefinerOptions, b
       context: { at },
     });
   }
-  const { config } = model;
+  expectSameLatents(model.config, base);
+}
+
+/** @throws UsageError REFINER_MISMATCH */
+export function expectSameLatents(config: ModelConfig, base: ModelConfig): void {
   const sameLatents = config.vae.scaleFactor === base.vae.scaleFactor && config.vae.zChannels === base.vae.zChannels;
   if (sameLatents && config.variant === "base") return;
   const what = sameLatents

@@ -48,7 +48,10 @@ async function enlarged(
   }
   const data = await decode(loaded, first, latent);
   const picture = await enlarge({ width, height, channels: 4, data }, target.enlarged, upscaler.upscaler);
-  return cutLatent(await encodePicture(loaded, job, picture), target);
+  loaded.noteTaken();
+  const larger = await encodePicture(loaded, job, picture);
+  loaded.device.trim(); // the encoder's input is of no use to the second pass
+  return cutLatent(larger, target);
 }
 
 /** RGB -> latent in the U-Net's scale [1, H/8, W/8, 4]. */
@@ -59,6 +62,7 @@ async function encodePicture(loaded: LoadedModel, job: Job, picture: Raster): Pr
   try {
     const mean = await stage.run(picture);
     await stages.expectFinite("vae");
+    loaded.noteTaken();
     return mean.map((value) => value * loaded.config.vae.scaleFactor);
   } finally {
     stage.free();

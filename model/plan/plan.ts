@@ -2,10 +2,12 @@
  * @file What a picture will take before anything of it is loaded: weights and activations by phase, what has to be cut into bands,
  * whether it fits. Nothing is estimated: the work is recorded as `generate` records it, on a GPU that keeps no memory.
  */
-import { LimnError, type Tensor, type Tier } from "../../engine/index.ts";
+import { type Capture, LimnError, type Tensor, type Tier } from "../../engine/index.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
-import { type LoadOptions, openModel, weightsOf } from "../load.ts";
+import { stagingBytes } from "../checkpoint/gpu-unpacker.ts";
+import { type LoadOptions, type OpenModel, openModel, weightsOf } from "../load.ts";
 import { type GenerateOptions, settingsOf } from "../picture/generation.ts";
+import { expectSameLatents } from "../picture/refiner.ts";
 import { NoiseSchedule } from "../sampling/index.ts";
 import { type StageName, Stages, stageNames, stageWords } from "../stages.ts";
 import type { EncodeStage } from "../vae/encode-stage.ts";
@@ -21,12 +23,18 @@ export interface PlanOptions extends Pick<LoadOptions, "vae" | "maxHeader"> {
   readonly lowMemory?: boolean;
   /** A picture is encoded, too. */
   readonly fromPicture?: boolean;
+  /** A second model for the last steps. */
+  readonly refiner?: LoadOptions["vae"];
   /** Bytes that weights and activations may take; WebGPU does not tell how many there are. */
   readonly memory?: number | undefined;
 }
 
+/** The refiner, whose weights and work are those of all its stages, is loaded beside the model. */
+export type PhaseName = StageName | "refiner";
+export const phaseWords: Readonly<Record<PhaseName, string>> = { ...stageWords, refiner: "refiner" };
+
 export interface PhasePlan {
-  readonly phase: StageName;
+  readonly phase: PhaseName;
   readonly weightBytes: number;
   /** Most bytes of activations at once. All phases share the buffers that the plan's `activationBytes` counts. */
   readonly peakActivationBytes: number;
@@ -56,7 +64,7 @@ export interface MemoryPlan {
   readonly problem: { readonly message: string; readonly hint: string | undefined } | undefined;
 }
 
-/** @throws ModelFileError those of `openModel`, UsageError for a size that no picture has */
+/** @throws ModelFileError those of `openModel`, UsageError for a size that no picture has and REFINER_MISMATCH */
 export async function planModel(
   source: Parameters<typeof openModel>[0],
   like: Capabilities,
@@ -65,7 +73,9 @@ export async function planModel(
   const { tier, precision, memory, vae, maxHeader, lowMemory = false, fromPicture = false } = options;
   const device = await dryDevice(like, { ...(tier && { tier }), ...(precision && { precision }) });
   const model = await openModel(source, { device, vae, maxHeader });
+  const refiner = options.refiner && (await openModel(options.refiner, { device, maxHeader }));
   const { config } = model;
+  if (refiner) expectSameLatents(refiner.config, config);
   const { width, height, guidance } = settingsOf(config, options.size ?? {});
   const known = {
     config,
@@ -79,26 +89,42 @@ export async function planModel(
   const { storage } = device;
   try {
     const vaeTile = options.size?.vaeTile ?? (lowMemory ? usualTile : undefined);
-    const stages = new Stages(
-      { device, config, schedule: new NoiseSchedule(config.schedule) },
-      model.makeModules(),
-      { width, height, guidedParts: guidance === 1 ? 0 : 1, contextRows: 77, clipSkip: 1, vaeTile },
-      { text: storage, unet: storage, vae: storage },
-    );
+    const stagesOf = ({ config, makeModules }: OpenModel) =>
+      new Stages(
+        { device, config, schedule: new NoiseSchedule(config.schedule) },
+        makeModules(),
+        { width, height, guidedParts: guidance === 1 ? 0 : 1, contextRows: 77, clipSkip: 1, vaeTile },
+        { text: storage, unet: storage, vae: storage },
+      );
+    const stages = stagesOf(model);
+    const before = refiner ? device.activationBytes : 0;
+    const second = refiner && { model: refiner, stages: stagesOf(refiner) };
     // As in a run: the encoder finds the others' buffers made.
     const encode = fromPicture && device.activationBytes > 0 ? stages.encode(model.makeEncoder()) : undefined;
     const { activationBytes } = device;
-    const weights = (phase: StageName) => weightsOf(phase, config, model.checkpoints);
-    const phases = stageNames.map((phase) => planPhase(phase, stages, encode, weights(phase), known.maxBindingBytes));
+    const phaseOf = (phase: PhaseName, captures: readonly Capture<unknown>[], weights: readonly Tensor[]): PhasePlan =>
+      planPhase(phase, captures, weights, known.maxBindingBytes);
+    const own = stageNames.map((phase) =>
+      phaseOf(phase, capturesOf(stages, encode)[phase], weightsOf(phase, config, model.checkpoints)),
+    );
+    const phases = second
+      ? [...own, phaseOf("refiner", Object.values(capturesOf(second.stages)).flat(), allWeights(second.model))]
+      : own;
     // Guidance and masks leave as many latents outside the slots, at most.
     const all = device.memory.totalBytes + stages.latents.whole.bytes;
-    const guests = phases.filter(({ phase }) => phase !== "unet").map(({ weightBytes }) => weightBytes);
-    const totalBytes = all - (lowMemory ? Math.min(...guests) : 0);
+    const guests = [model, ...(refiner ? [refiner] : [])].flatMap(guestBytes);
+    const away = lowMemory ? sum(guests) - Math.max(...guests) : 0;
+    // What loading takes beside the weights is given back before the activations of the model that is loaded are taken.
+    const names = [model, ...(refiner ? [refiner] : [])].flatMap(({ checkpoints }) =>
+      checkpoints.map(({ tensors }) => tensors.length),
+    );
+    const loading = Math.max(0, stagingBytes(device, sum(names)) - (activationBytes - before));
+    const totalBytes = all + loading - away;
     const tooMuch = memory !== undefined && totalBytes > memory;
     return {
       ...known,
       phases,
-      weightBytes: phases.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
+      weightBytes: sum(phases.map(({ weightBytes }) => weightBytes)),
       activationBytes,
       totalBytes,
       fits: !tooMuch,
@@ -107,24 +133,22 @@ export async function planModel(
   } catch (error) {
     if (!(error instanceof LimnError) || !["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE", "SHAPE"].includes(error.code))
       throw error;
-    const bytes = weightBytes(model.checkpoints.flatMap(({ tensors }) => tensors.map(({ tensor }) => tensor)));
+    const bytes = weightBytes([model, ...(refiner ? [refiner] : [])].flatMap(allWeights));
     const problem = { message: error.message, hint: error.hint };
     return { ...known, phases: [], weightBytes: bytes, activationBytes: 0, totalBytes: bytes, fits: false, problem };
   }
 }
 
-function planPhase(
-  phase: StageName,
-  { text, denoiser, decode }: Stages,
-  encode: EncodeStage | undefined,
-  own: readonly Tensor[],
-  limit: number,
-): PhasePlan {
-  const captures = {
+/** What each phase replays, its longest work last. */
+function capturesOf({ text, denoiser, decode }: Stages, encode?: EncodeStage): Record<StageName, readonly Capture<unknown>[]> {
+  return {
     text: [text.encode],
-    unet: [denoiser.prepared, denoiser.step],
     vae: [...(encode?.captures ?? []), ...decode.captures],
-  }[phase];
+    unet: [denoiser.prepared, denoiser.step],
+  };
+}
+
+function planPhase(phase: PhaseName, captures: readonly Capture<unknown>[], own: readonly Tensor[], limit: number): PhasePlan {
   const weights = new Set(own.map(({ allocation }) => allocation));
   const launches = captures.flatMap((capture) => capture.launches);
   const { peakBytes, largestBytes, splits } = launchMemory(launches, limit, (memory) => weights.has(memory));
@@ -138,9 +162,22 @@ function planPhase(
   };
 }
 
+/** Of the stages whose weights come and go with --low-memory. */
+function guestBytes({ config, checkpoints }: OpenModel): number[] {
+  return stageNames.filter((stage) => stage !== "unet").map((stage) => weightBytes(weightsOf(stage, config, checkpoints)));
+}
+
+function allWeights({ checkpoints }: OpenModel): Tensor[] {
+  return checkpoints.flatMap(({ tensors }) => tensors.map(({ tensor }) => tensor));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
 /** On the device, with what its buffers are rounded up by. */
 function weightBytes(weights: readonly Tensor[]): number {
-  return weights.reduce((sum, { allocation }) => sum + allocation.buffer.bytes, 0);
+  return sum(weights.map(({ allocation }) => allocation.buffer.bytes));
 }
 
 function tooLittleMemory(needed: number, memory: number, storage: "f32" | "f16"): MemoryPlan["problem"] {

@@ -47,6 +47,12 @@ describe("limn plan", () => {
     expect(parse("plan", "--vae-tiling").options).toMatchObject({ lowMemory: false, fromPicture: false, vaeTile: 512 });
   });
 
+  it("takes a refiner", () => {
+    const { options } = parse("plan", "--refiner", "r.safetensors", "--refiner-at", "0.7", "--limit-binding", "64");
+    expect(options).toMatchObject({ refiner: "r.safetensors", refinerAt: 0.7, limitBinding: 64 });
+    expect(() => parse("plan", "--refiner-at", "0.7")).toThrow(/--refiner is not/);
+  });
+
   it("refuses a size that no picture has", () => {
     expect(() => parse("plan", "-W", "100")).toThrow(/width/);
     expect(() => parse("plan", "--memory", "0")).toThrow(/memory/);
