@@ -4,11 +4,11 @@ import { openFile } from "../../cli/files/file-source.ts";
 import { ModelFileError } from "../../engine/errors.ts";
 import { type ModelConfig, readConfig } from "../../model/checkpoint/config.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
+import { skipped } from "../skip.ts";
 import { encode, open, safetensors, type TestTensor } from "./build-file.ts";
 
 const fixtures = "../shared/fixtures";
 const hasFixtures = existsSync(`${fixtures}/sd1-tiny.safetensors`);
-if (!hasFixtures) console.warn(`tests on ${fixtures} are passed over: the folder is not there`);
 
 async function configOf(path: string): Promise<ModelConfig> {
   const source = await openFile(path);
@@ -67,7 +67,7 @@ test("the embedded checkpoint", async () => {
   expect(config.backgrounds).toContain("pink");
 });
 
-describe.skipIf(!hasFixtures)("fixtures", () => {
+describe.skipIf(skipped("configurations of the small families", !hasFixtures && `no ${fixtures}`))("fixtures", () => {
   const clip = { kind: "clip", prefix: "cond_stage_model.transformer.text_model", width: 128, layers: 3, heads: 2, mlp: 512 };
   test.each([
     ["sd1-tiny", "base", 4],

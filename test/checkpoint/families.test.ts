@@ -10,6 +10,7 @@ import { type GenerateOptions, StableDiffusion } from "../../model/index.ts";
 import { guidanceEmbedding } from "../../model/unet/guidance-embedding.ts";
 import { createDevice } from "../kernels/harness.ts";
 import { embeddedModel, fixture, missingFixtures } from "../model/cases.ts";
+import { skipped } from "../skip.ts";
 import { readTensors } from "./as-folders.ts";
 import { safetensors, type TestTensor } from "./build-file.ts";
 
@@ -22,7 +23,7 @@ async function changed(name: string, change: (entry: TensorEntry) => TensorEntry
   return { ...file, tensors: new Map(entries.map((entry) => [entry.name, entry])) };
 }
 
-describe.skipIf(missingFixtures !== undefined)(`by header${missingFixtures ? ` (skipped: ${missingFixtures})` : ""}`, () => {
+describe.skipIf(skipped("families by header", missingFixtures))("by header", () => {
   test("instruct-pix2pix: eight channels", async () => {
     const file = await changed("sd1-tiny", (entry) =>
       entry.name.endsWith("diffusion_model.input_blocks.0.0.weight") ? { ...entry, shape: [32, 8, 3, 3] } : entry,

@@ -12,6 +12,7 @@ import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { type LoadOptions, StableDiffusion } from "../../model/index.ts";
 import { createDevice } from "../kernels/harness.ts";
 import { embeddedModel, fixture, missingFixtures } from "../model/cases.ts";
+import { skipped } from "../skip.ts";
 import { readTensors, writeDiffusers, writeShards } from "./as-folders.ts";
 
 let device: Device;
@@ -103,7 +104,7 @@ describe("the embedded checkpoint", () => {
   });
 });
 
-describe.skipIf(missingFixtures !== undefined)(`families${missingFixtures ? ` (skipped: ${missingFixtures})` : ""}`, () => {
+describe.skipIf(skipped("layouts of other families", missingFixtures))("families", () => {
   test.each(["sd1-tiny", "sd2-tiny", "sdxl-tiny"])("%s as a diffusers folder: the same latent", async (name) => {
     const path = fixture(name).model;
     const { tensors, config, metadata, at } = await rewrite(path, name);

@@ -13,6 +13,7 @@ import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { readValues } from "../../model/checkpoint/values.ts";
 import { createDevice } from "../kernels/harness.ts";
 import { fixture, missingFixtures } from "../model/cases.ts";
+import { skipped } from "../skip.ts";
 import { readTensors } from "./as-folders.ts";
 import {
   dictOps,
@@ -80,27 +81,24 @@ describe("files written by torch 2.13", () => {
   });
 });
 
-describe.skipIf(missingFixtures !== undefined)(
-  `sd1-tiny as .ckpt${missingFixtures ? ` (skipped: ${missingFixtures})` : ""}`,
-  () => {
-    test.each(["zip", "legacy"] as const)("%s: the same tensors, the same model", async (form) => {
-      const source = await openFile(fixture("sd1-tiny").model);
-      const original = await openSafetensors(source);
-      const tensors = [...(await readTensors(original)).values()];
-      const file = await openModelFile(new MemorySource(torchCheckpoint(tensors, form), "sd1-tiny.ckpt"));
-      expect([...file.tensors.keys()].sort()).toEqual([...original.tensors.keys()].sort());
-      for (const { name, dtype, shape, bytes } of tensors) {
-        const entry = file.tensors.get(name)!;
-        expect([entry.dtype, entry.shape]).toEqual([dtype, shape]);
-        expect(Buffer.compare(await file.source.read(entry.begin, entry.end), bytes)).toBe(0);
-      }
-      expect(await readConfig(file)).toEqual(await readConfig(original));
-      await source.close();
-    });
-  },
-);
+describe.skipIf(skipped("sd1-tiny as .ckpt", missingFixtures))("sd1-tiny as .ckpt", () => {
+  test.each(["zip", "legacy"] as const)("%s: the same tensors, the same model", async (form) => {
+    const source = await openFile(fixture("sd1-tiny").model);
+    const original = await openSafetensors(source);
+    const tensors = [...(await readTensors(original)).values()];
+    const file = await openModelFile(new MemorySource(torchCheckpoint(tensors, form), "sd1-tiny.ckpt"));
+    expect([...file.tensors.keys()].sort()).toEqual([...original.tensors.keys()].sort());
+    for (const { name, dtype, shape, bytes } of tensors) {
+      const entry = file.tensors.get(name)!;
+      expect([entry.dtype, entry.shape]).toEqual([dtype, shape]);
+      expect(Buffer.compare(await file.source.read(entry.begin, entry.end), bytes)).toBe(0);
+    }
+    expect(await readConfig(file)).toEqual(await readConfig(original));
+    await source.close();
+  });
+});
 
-test.skipIf(missingFixtures !== undefined)("a VAE of its own as .vae.pt", async () => {
+test.skipIf(skipped("sd1-tiny's VAE as .vae.pt", missingFixtures))("a VAE of its own as .vae.pt", async () => {
   const source = await openFile(fixture("sd1-tiny").model);
   const original = await openSafetensors(source);
   const prefix = "first_stage_model.";

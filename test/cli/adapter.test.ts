@@ -1,19 +1,30 @@
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { explainAddonFailure } from "../../cli/gpu/addon-failure.ts";
 import { driverAdvice, parseSystem } from "../../cli/gpu/driver-advice.ts";
 import { parseAdapterList } from "../../cli/gpu/node-gpu.ts";
+import { skipped } from "../skip.ts";
 import { build, errorLines, limn, root, temporaryFolder } from "./limn.ts";
 
 const folder = temporaryFolder();
+const layers = ["engine", "kernels", "model", "tokenizer", "cli", "bench"];
+const elsewhere = skipped("a machine without a driver", process.platform !== "linux" && "only Linux can hide its drivers");
 const noDriver = { VK_DRIVER_FILES: "/nonexistent", VK_ICD_FILENAMES: "/nonexistent" };
+
+/** When the youngest of the files below these folders was saved, or one came or went. */
+function newestOf(folders: readonly string[]): number {
+  const all = folders.flatMap((name) =>
+    ["", ...readdirSync(join(root, name), { recursive: true, encoding: "utf8" })].map((path) => join(root, name, path)),
+  );
+  return Math.max(...all.map((path) => statSync(path).mtimeMs));
+}
 
 describe("adapter", () => {
   beforeAll(build);
 
-  it.skipIf(process.platform !== "linux")("says how to get a driver where there is none (fault 69)", async () => {
+  it.skipIf(elsewhere)("says how to get a driver where there is none (fault 69)", async () => {
     const ran = await limn(["a red fox", "-o", join(folder, "a.png")], { env: noDriver });
     expect(ran.code).toBe(5);
     expect(errorLines(ran.stderr).code).toBe("NO_ADAPTER");
@@ -122,8 +133,7 @@ describe("set-up", () => {
     expect(aptPlan(parseSystem("darwin", ""), { root: true })).toBeUndefined();
   });
 
-  it("exits 5 with one error and one hint where there is no driver (fault 69)", { timeout: 60_000 }, () => {
-    if (process.platform !== "linux") return;
+  it.skipIf(elsewhere)("exits 5 with one error and one hint where there is no driver (fault 69)", { timeout: 60_000 }, () => {
     const done = spawnSync(process.execPath, [join(root, "scripts", "setup.mjs"), "--driver"], {
       encoding: "utf8",
       env: { ...process.env, ...noDriver },
@@ -133,11 +143,17 @@ describe("set-up", () => {
     expect(done.stdout).toBe("");
   });
 
-  it("is quick and silent when all is there", () => {
-    const start = performance.now();
-    const done = spawnSync(process.execPath, [join(root, "scripts", "setup.mjs")], { encoding: "utf8" });
-    expect([done.status, done.stdout, done.stderr]).toEqual([0, "", ""]);
-    // 0.1 s on an idle machine; the bound leaves room for a busy one, and a build or a probe takes longer.
-    expect(performance.now() - start).toBeLessThan(2000);
+  it("is quick and silent when all is there", ({ skip }) => {
+    const newer = newestOf(layers) > statSync(join(root, "dist", ".built-from")).mtimeMs;
+    if (skipped("set-up when all is there", newer && "a source has been saved since the build")) skip();
+    // 0.1 s on an idle machine, and a build or a look for an adapter takes longer than the bound. The best of five, as this one may be busy.
+    let best = Number.POSITIVE_INFINITY;
+    for (let run = 0; run < 5 && best >= 2000; run++) {
+      const start = performance.now();
+      const done = spawnSync(process.execPath, [join(root, "scripts", "setup.mjs")], { encoding: "utf8" });
+      expect([done.status, done.stdout, done.stderr]).toEqual([0, "", ""]);
+      best = Math.min(best, performance.now() - start);
+    }
+    expect(best).toBeLessThan(2000);
   });
 });

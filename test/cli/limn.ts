@@ -1,6 +1,6 @@
 /** @file Runs the built command as users do: a process with arguments, an exit code and two streams. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,10 +27,19 @@ export interface RunOptions {
   readonly input?: string;
 }
 
-/** Builds dist/ from the sources as they are (nothing to do after `npm test`'s own set-up). */
+/** Which run of vitest last saw to dist/. */
+const builtFor = join(root, "node_modules", ".cache", "limn", "tested");
+
+/**
+ * Builds dist/ from the sources as they are (nothing to do after `npm test`'s own set-up), once for all files of a run: none may find it
+ * half written because somebody saved a source in the meantime.
+ */
 export function build(): void {
+  const run = process.env["LIMN_TEST_RUN"] ?? "";
+  if (existsSync(builtFor) && readFileSync(builtFor, "utf8") === run) return;
   const done = spawnSync(process.execPath, [join(root, "scripts", "setup.mjs")], { encoding: "utf8" });
   if (done.status !== 0) throw new Error(`set-up failed:\n${done.stderr}`);
+  writeFileSync(builtFor, run);
 }
 
 /** `limn ARGUMENTS`, to its end. */

@@ -2,10 +2,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { skipped } from "../skip.ts";
 import { build, main, temporaryFolder } from "./limn.ts";
 
-const elsewhere = process.platform !== "linux";
-if (elsewhere) console.warn("skipped: drivers are kept quiet on Linux only");
+const elsewhere = skipped("what drivers print", process.platform !== "linux" && "they are kept quiet on Linux only");
 
 describe.skipIf(elsewhere)("what drivers print while they are looked for", () => {
   beforeAll(build);

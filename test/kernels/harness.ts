@@ -14,6 +14,7 @@ import { create, globals } from "webgpu";
 import { Device } from "../../engine/device.ts";
 import { bytesPerElement, type DType } from "../../engine/dtype.ts";
 import { elementCount, Tensor } from "../../engine/tensor.ts";
+import { skipped } from "../skip.ts";
 import { normals, seed, stored } from "./random.ts";
 
 export { closeTo, difference } from "./close.ts";
@@ -148,7 +149,8 @@ export function forEachDType(body: (dtype: "f32" | "f16") => void): void {
 
 /** Skips the running test, with the reason, on a device without f16. */
 export function needs(device: Device, feature: "shader-f16" | "subgroups", skip: (reason: string) => void): void {
-  if (!device.features.has(feature)) skip(`this adapter (${device.info.description}) has no ${feature}`);
+  const why = !device.features.has(feature) && `this adapter (${device.info.description}) has no ${feature}`;
+  if (skipped(`what needs ${feature}`, why)) skip(String(why));
 }
 
 /** NaN as f32, and NaN in both halves as f16. */

@@ -3,6 +3,7 @@
 import { expect } from "vitest";
 import { create } from "webgpu";
 import { type Device, type KernelDefinition, type MatrixConfig, matrixFeature } from "../../engine/index.ts";
+import { skipped } from "../skip.ts";
 import { type DeviceOptions, type TestDevice, useDevice } from "./harness.ts";
 
 const gpu = create(["enable-dawn-features=allow_unsafe_apis"]);
@@ -19,10 +20,9 @@ export function useMatrixDevice(options: DeviceOptions = {}): TestDevice {
 
 /** Skips a test, with the reason, on an adapter without subgroup matrices of f16 with f32 sums. */
 export function noMatrices(device: Device, skip: (reason: string) => void): void {
-  if (device.tier !== "matrix" || !device.matrixConfig)
-    skip(
-      `this adapter (${device.info.description}) has no subgroup matrices; scripts/mesa-with-matrices.sh sets up one that has`,
-    );
+  if (device.tier === "matrix" && device.matrixConfig) return;
+  const why = `this adapter (${device.info.description}) has no subgroup matrices; scripts/mesa-with-matrices.sh sets up one that has`;
+  if (skipped("the matrix tier", why)) skip(why);
 }
 
 /** Lets a device of the null backend, which lists no configurations, claim one. */

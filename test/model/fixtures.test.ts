@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../engine/index.ts";
 import { only, type RecordedTensors } from "../../model/trace/trace-case.ts";
 import { createDevice, needs } from "../kernels/harness.ts";
+import { skipped } from "../skip.ts";
 import { embeddedCases, embeddedModel, fixture, groups, missingFixtures, type TraceFiles, traceFiles, worst } from "./cases.ts";
 
 let device: Device;
@@ -9,8 +10,6 @@ beforeAll(async () => {
   device = await createDevice({ precision: "f32" });
 });
 afterAll(() => device.close());
-
-if (missingFixtures) console.warn(`skipped: families other than the embedded checkpoint's (${missingFixtures})`);
 
 /** Traces, checks every group that the file has against its tolerance, and that all memory came back. */
 async function agrees(on: Device, files: TraceFiles, atLeast?: number): Promise<readonly string[]> {
@@ -54,7 +53,7 @@ describe("embedded checkpoint", () => {
   });
 });
 
-describe.skipIf(missingFixtures)("scaled-down families", () => {
+describe.skipIf(skipped("families other than the embedded checkpoint's", missingFixtures))("scaled-down families", () => {
   it("SD 1 agrees, with whole runs", async () => {
     expect(await agrees(device, { ...fixture("sd1-tiny"), change: fewRuns })).toEqual(["text", "U-Net", "VAE", "sigmas", "runs"]);
   });

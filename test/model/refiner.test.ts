@@ -9,6 +9,7 @@ import { timestepEmbedding } from "../../model/unet/timestep-embedding.ts";
 import { readTensors } from "../checkpoint/as-folders.ts";
 import { safetensors, type TestTensor } from "../checkpoint/build-file.ts";
 import { createDevice, loadSmall, rejection } from "../reliability/picture.ts";
+import { skipped } from "../skip.ts";
 import { fixture, missingFixtures } from "./cases.ts";
 
 describe("whose noise level it is", () => {
@@ -121,7 +122,7 @@ function columns(tensor: TestTensor, begin: number, end: number): TestTensor {
   return { ...tensor, shape: [rows, end - begin], bytes };
 }
 
-describe.skipIf(missingFixtures !== undefined)(`SDXL${missingFixtures ? ` (skipped: ${missingFixtures})` : ""}`, () => {
+describe.skipIf(skipped("SDXL and its refiner", missingFixtures))("SDXL", () => {
   let device: Device;
   let base: StableDiffusion;
   let refiner: StableDiffusion;

@@ -8,6 +8,7 @@ import { openFile } from "../../cli/files/file-source.ts";
 import type { Device } from "../../engine/index.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import { type ByteSource, StableDiffusion } from "../../model/index.ts";
+import { skipped } from "../skip.ts";
 import { createDevice, embeddedModel, loadSmall, picture, small } from "./picture.ts";
 
 const tiny = fileURLToPath(new URL("../../../shared/fixtures/sd1-tiny.safetensors", import.meta.url));
@@ -95,11 +96,11 @@ async function settle(): Promise<void> {
 }
 
 describe("GPU bytes are at most 1.10 x (weights + planned activations)", () => {
-  test.each([
+  test.for([
     ["the embedded model", embeddedModel],
     ["sd1-tiny", tiny],
-  ])("%s", async (_, path) => {
-    if (!existsSync(path)) return console.info(`passed over: ${path} is not there`);
+  ] as const)("%s", async ([, path], { skip }) => {
+    if (skipped("memory of a small SD 1", !existsSync(path) && `no ${path}`)) skip();
     const device = await createDevice({ precision: "f32" });
     const model = await loadSmall(device, { path });
     await picture(model);

@@ -3,14 +3,13 @@ import { LatentNoise } from "../../model/sampling/latent-noise.ts";
 import { PhiloxGenerator, philox } from "../../model/sampling/rng/philox.ts";
 import { TorchCpuGenerator } from "../../model/sampling/rng/torch-cpu.ts";
 import { rngCases } from "../../model/trace/rng-cases.ts";
+import { skipped } from "../skip.ts";
 import { compare, missing, recorded } from "./recorded.ts";
 
 /** The vector path's polynomials differ from libm by this much at most (measured by the fixtures' authors). */
 const TOLERANCE = 2e-6;
 
-if (missing) console.warn(`skipped: recorded draws (${missing})`);
-
-describe.skipIf(missing)("recorded draws", () => {
+describe.skipIf(skipped("recorded draws", missing))("recorded draws", () => {
   it("are all reproduced", async () => {
     const file = recorded("rng.safetensors");
     const { cases, skipped } = rngCases(file);

@@ -14,6 +14,7 @@ import { restartSteps } from "../../model/sampling/samplers/restart.ts";
 import { ClosedFormDenoiser } from "../../model/trace/closed-form-denoiser.ts";
 import { samplerCases } from "../../model/trace/sampler-cases.ts";
 import { useDevice } from "../kernels/harness.ts";
+import { skipped } from "../skip.ts";
 import { compare, missing, recorded } from "./recorded.ts";
 
 const gpu = useDevice();
@@ -21,9 +22,7 @@ const schedule = new NoiseSchedule();
 const shape = [1, 4, 4, 4];
 const names = samplers.map(({ name }) => name);
 
-if (missing) console.warn(`skipped: recorded trajectories (${missing})`);
-
-describe.skipIf(missing)("recorded trajectories", () => {
+describe.skipIf(skipped("recorded trajectories", missing))("recorded trajectories", () => {
   it("are all reproduced", async () => {
     const file = recorded("samplers.safetensors");
     const { cases, skipped } = samplerCases(file, gpu.device);

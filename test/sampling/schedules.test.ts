@@ -4,13 +4,12 @@ import { betaQuantile } from "../../model/sampling/beta-quantile.ts";
 import { resolveSchedule, schedules } from "../../model/sampling/index.ts";
 import { NoiseSchedule } from "../../model/sampling/noise-schedule.ts";
 import { variantOf } from "../../model/sampling/schedule-table.ts";
+import { skipped } from "../skip.ts";
 import { compare, missing, recorded } from "./recorded.ts";
 
 const noise = new NoiseSchedule();
 
-if (missing) console.warn(`skipped: recorded schedules (${missing})`);
-
-describe.skipIf(missing)("recorded schedules", () => {
+describe.skipIf(skipped("recorded schedules", missing))("recorded schedules", () => {
   const file = missing ? undefined : recorded("samplers.safetensors");
   const names = [...(file?.shapes.keys() ?? [])].flatMap((name) => {
     const [, schedule = "", steps] = /^(?:schedule|k\.sigmas)\.([\w.]+)\.(\d+)$/.exec(name.replace(".sdxl", "_sdxl")) ?? [];

@@ -71,11 +71,12 @@ describe("weights", () => {
       "()".repeat(32_768),
       ":".repeat(65_536),
     ]) {
-      const begin = performance.now();
+      // In processor time: the machine may be busy with other tests.
+      const begin = process.cpuUsage();
       if (hostile.includes("((") && hostile.includes("))")) {
         expect(() => parseComfyWeights(hostile)).toThrow(expect.objectContaining({ code: "PROMPT_NESTING" }));
       } else parseComfyWeights(hostile);
-      expect(performance.now() - begin).toBeLessThan(250); // 50 on an idle machine
+      expect(process.cpuUsage(begin).user / 1000).toBeLessThan(250); // 50 on an idle machine
     }
   });
 
