@@ -240,6 +240,34 @@ describe("code is never run", () => {
   });
 });
 
+describe("a small pickle stays small", () => {
+  const repeated = (times: number, ops: readonly number[]): number[] => Array.from({ length: times }, () => ops).flat();
+
+  test("copies of copies: a dict that each call takes over whole", async () => {
+    const size = 20_000;
+    const pairs = Array.from({ length: size }, (_, i) => [...op.int(i), ...op.none]).flat();
+    const first = [...op.emptyDict, ...op.put(0), ...op.mark, ...pairs, ...op.setItems];
+    const copy = [...op.get(1), ...op.get(0), 0x85, ...op.reduce]; // OrderedDict(first)
+    const bytes = data(first, op.global("collections", "OrderedDict"), op.put(1), repeated(1000, copy));
+    const error = await refusal(bytes);
+    expect([error.code, error.message]).toEqual(["PICKLE_TOO_LARGE", expect.stringContaining("copies")]);
+  });
+
+  test("calls within calls, deeper than a machine's stack", async () => {
+    const depth = 100_000;
+    const wrap = [...op.get(0), ...op.get(0)]; // _rebuild_from_type_v2(itself, a type, (...))
+    const bytes = data(
+      op.global("torch._tensor", "_rebuild_from_type_v2"),
+      op.put(0),
+      repeated(depth, wrap),
+      op.emptyTuple,
+      repeated(depth, [0x87]),
+      op.reduce,
+    );
+    expect((await refusal(bytes)).code).toBe("PICKLE_OBJECT");
+  });
+});
+
 describe("tensors stay within their storage", () => {
   test.each([
     ["too long", { shape: [7], strides: [1] }],

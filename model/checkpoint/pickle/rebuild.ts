@@ -36,7 +36,11 @@ export function call(file: string, callee: PickleValue, args: readonly PickleVal
       return isTensor(first) ? first : new PickleObject(callee.path);
     case "torch._tensor._rebuild_from_type":
     case "torch._tensor._rebuild_from_type_v2": // a tensor that somebody has set attributes on
-      return first instanceof PickleGlobal && third instanceof PickleList && second instanceof PickleGlobal
+      // Never one in another: a pickle could nest them deeper than calls may go.
+      return first instanceof PickleGlobal &&
+        !rebuildsAType(first) &&
+        second instanceof PickleGlobal &&
+        third instanceof PickleList
         ? call(file, first, third.items)
         : new PickleObject(callee.path);
     case "torch.Size":
@@ -56,6 +60,10 @@ export function call(file: string, callee: PickleValue, args: readonly PickleVal
     default:
       return new PickleObject(callee.path);
   }
+}
+
+function rebuildsAType({ path }: PickleGlobal): boolean {
+  return path.startsWith("torch._tensor._rebuild_from_type");
 }
 
 /** A dict's copy, or one made of a list of pairs. */

@@ -3,7 +3,7 @@ import { damaged, refuse } from "./failure.ts";
 import type { PickleValue } from "./objects.ts";
 
 /** SDXL with all its optimizer's state stays below a tenth of these. */
-export const limits = { opcodes: 10_000_000, stack: 1_000_000, memo: 4_000_000, integerBytes: 1024 } as const;
+export const limits = { opcodes: 10_000_000, stack: 1_000_000, memo: 4_000_000, copied: 1_000_000, integerBytes: 1024 } as const;
 
 class Mark {}
 const mark = new Mark();

@@ -20,6 +20,8 @@ class Unpickler {
   readonly #file: string;
   readonly #stack: PickleStack;
   readonly #globals = new Map<string, PickleGlobal>();
+  /** Items that calls have put into new dicts and lists so far: each call may copy all that was made before it. */
+  #copied = 0;
 
   constructor(reader: ByteReader, file: string) {
     this.#reader = reader;
@@ -158,12 +160,12 @@ class Unpickler {
       case 0x81: {
         // NEWOBJ
         const [callee, args] = this.#stack.popMany(2);
-        return this.#stack.push(call(this.#file, callee!, args instanceof PickleList ? args.items : []));
+        return this.#call(callee!, args);
       }
       case 0x92: {
         // NEWOBJ_EX
         const [callee, args] = this.#stack.popMany(3);
-        return this.#stack.push(call(this.#file, callee!, args instanceof PickleList ? args.items : []));
+        return this.#call(callee!, args);
       }
       case 0x62: {
         // BUILD: attributes of a dict (`_metadata` of a state dict) or of a tensor don't matter
@@ -183,6 +185,15 @@ class Unpickler {
       default:
         return false;
     }
+  }
+
+  #call(callee: PickleValue, args: PickleValue | undefined): true {
+    const made = call(this.#file, callee, args instanceof PickleList ? args.items : []);
+    if (made instanceof PickleDict) this.#copied += made.entries.size;
+    else if (made instanceof PickleList) this.#copied += made.items.length;
+    if (this.#copied > limits.copied)
+      refuse("PICKLE_TOO_LARGE", this.#file, `a pickle that copies more than ${limits.copied} values`, damaged);
+    return this.#stack.push(made);
   }
 
   #global(module: string, name: string): PickleGlobal {
