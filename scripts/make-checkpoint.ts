@@ -1,5 +1,5 @@
 /**
- * @file `npm run make-checkpoint -- --family sd15|sd21|sdxl -o FILE [--seed N]`: writes a checkpoint of true size and layout with
+ * @file `npm run make-checkpoint -- --family sd15|sd21|sdxl|sdxl-refiner -o FILE [--seed N]`: writes a checkpoint of true size and layout with
  * seeded random weights, to test loading, memory and speed without a download. Same seed, same bytes. 2.1, 2.6 and 6.9 GB.
  */
 import { open, rename, rm } from "node:fs/promises";

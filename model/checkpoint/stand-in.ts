@@ -1,5 +1,5 @@
 /**
- * @file A stand-in for a checkpoint of true size: the tensors of SD 1.5, SD 2.1 (768-v) and SDXL base in the original single-file
+ * @file A stand-in for a checkpoint of true size: the tensors of SD 1.5, SD 2.1 (768-v), SDXL base and its refiner in the original single-file
  * layout, for tests and benches of loading, memory and speed without a download. Its pictures show nothing.
  */
 import { StandInSource } from "./stand-in-source.ts";
@@ -8,7 +8,7 @@ import { listClip, listOpenClip, type TextSizes } from "./stand-in-text.ts";
 import { listUNet, type UNetSizes } from "./stand-in-unet.ts";
 import { listVae } from "./stand-in-vae.ts";
 
-export const standInFamilies = ["sd15", "sd21", "sdxl"] as const;
+export const standInFamilies = ["sd15", "sd21", "sdxl", "sdxl-refiner"] as const;
 export type StandInFamily = (typeof standInFamilies)[number];
 
 const unets: Readonly<Record<StandInFamily, UNetSizes>> = {
@@ -31,6 +31,15 @@ const unets: Readonly<Record<StandInFamily, UNetSizes>> = {
     projection: "linear",
     adm: 2816,
   },
+  "sdxl-refiner": {
+    channels: 384,
+    mult: [1, 2, 4, 4],
+    depth: [0, 4, 4, 0],
+    middleDepth: 4,
+    context: 1280,
+    projection: "linear",
+    adm: 2560,
+  },
 };
 const clipL: TextSizes = { width: 768, layers: 12 };
 const openClipH: TextSizes = { width: 1024, layers: 24 };
@@ -48,6 +57,7 @@ export function standInTensors(family: StandInFamily): StandInTensor[] {
     listClip(list("conditioner.embedders.0.transformer.text_model"), clipL);
     listOpenClip(list("conditioner.embedders.1.model"), openClipBigG);
   }
+  if (family === "sdxl-refiner") listOpenClip(list("conditioner.embedders.0.model"), openClipBigG);
   return tensors;
 }
 

@@ -23,6 +23,12 @@ const totals: Readonly<Record<StandInFamily, Readonly<Record<string, readonly [n
     "conditioner.embedders.0.": [196, 123_060_480],
     "conditioner.embedders.1.": [390, 694_659_841],
   },
+  // Of the refiner the size of its file is known: 6,075,981,930 bytes with the header.
+  "sdxl-refiner": {
+    "model.diffusion_model.": [1220, 2_259_526_660],
+    "first_stage_model.": [248, 83_653_863],
+    "conditioner.embedders.0.": [390, 694_659_841],
+  },
 };
 
 describe("stand-in", () => {
@@ -46,6 +52,7 @@ describe("stand-in", () => {
     ["sd15", "sd1", "eps", [768]],
     ["sd21", "sd2", "v", [1024]],
     ["sdxl", "sdxl", "eps", [768, 1280]],
+    ["sdxl-refiner", "sdxl-refiner", "eps", [1280]],
   ] as const)("%s is recognised as %s, predicting %s", async (family, expected, prediction, widths) => {
     const config = await readConfig(await openSafetensors(standIn(family)));
     expect(config).toMatchObject({ family: expected, variant: "base", prediction });

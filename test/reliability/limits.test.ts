@@ -116,7 +116,7 @@ describe("bindings of limited size (72)", () => {
     device.close();
   });
 
-  test.each(["sd15", "sdxl"] as const)(
+  test.each(["sd15", "sdxl", "sdxl-refiner"] as const)(
     "128, 64 and 32 MiB hold every tensor of %s, or parts of it, as limn plan says",
     async (family) => {
       for (const tier of ["software", "f32"] as const) {
@@ -129,8 +129,8 @@ describe("bindings of limited size (72)", () => {
           });
           expect(problem).toBeUndefined();
           const weights = phases.flatMap(({ splits }) => splits.filter(({ kind }) => kind === "weight"));
-          // 3x3 convolutions of 2560 channels have 118 MB, layers up to 52.
-          if (size === 128) expect(weights).toEqual([]);
+          // 3x3 convolutions of 2560 channels have 118 MB, layers up to 52; the refiner's of 3072 channels 170.
+          if (size === 128 && family !== "sdxl-refiner") expect(weights).toEqual([]);
           else expect(Math.max(...weights.map(({ bytes, bands }) => bytes / bands))).toBeLessThanOrEqual(size * MiB);
         }
       }
