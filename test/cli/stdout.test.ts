@@ -6,7 +6,7 @@ import { build, root } from "./limn.ts";
 
 /** Runs a few lines beside the built stdout.js, in bash, with a redirection for its streams. */
 function script(lines: string, redirection = "") {
-  const module = pathToFileURL(join(root, "dist", "cli", "stdout.js")).href;
+  const module = pathToFileURL(join(root, "dist", "cli", "terminal", "stdout.js")).href;
   const code = `import { writeSync } from "node:fs"; import { BrokenPipe, finishStdout, guardStdout, writeStdout } from "${module}"; ${lines}`;
   return spawnSync("bash", ["-c", `"$0" --input-type=module -e "$1" ${redirection}`, process.execPath, code], {
     encoding: "utf8",
@@ -62,6 +62,6 @@ describe("stdout", () => {
 });
 
 function importing(lines: string): string {
-  const module = pathToFileURL(join(root, "dist", "cli", "stdout.js")).href;
+  const module = pathToFileURL(join(root, "dist", "cli", "terminal", "stdout.js")).href;
   return `import { BrokenPipe, finishStdout, guardStdout, writeStdout } from "${module}"; ${lines}`;
 }
