@@ -1,5 +1,5 @@
 import type { SpawnSyncReturns } from "node:child_process";
-import type { System } from "../cli/driver-advice.ts";
+import type { System } from "../cli/gpu/driver-advice.ts";
 
 export interface Source {
   readonly uri: string;

@@ -4,6 +4,7 @@
  *
  *   node scripts/setup.mjs             packages, build, adapter
  *   node scripts/setup.mjs --driver    the adapter only, with the build there is (for sudo)
+ *   node scripts/setup.mjs --build     packages and build only (for npm pack)
  *   --dry-run                          print what would be installed on the system, install nothing of it
  */
 import { spawnSync } from "node:child_process";
@@ -31,7 +32,7 @@ if (!driverOnly && !isReady()) {
   build();
   unlock();
 }
-await findAdapter();
+if (!process.argv.includes("--build")) await findAdapter();
 
 function isReady() {
   return packagesMatch() && existsSync(stamp) && readFileSync(stamp, "utf8") === sourceState();
