@@ -172,6 +172,7 @@ async function findAdapter() {
     process.exit(5);
   }
   if (found.software) say(`no GPU found, the CPU does the work: ${found.name}`);
+  if (driverOnly) return; // sudo's files would be in the user's way
   mkdirSync(cache, { recursive: true });
   writeFileSync(known, JSON.stringify(driverFiles()));
 }
