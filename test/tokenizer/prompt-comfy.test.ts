@@ -70,6 +70,7 @@ describe("weights", () => {
       "(".repeat(32_768) + ")".repeat(32_768),
       "()".repeat(32_768),
       ":".repeat(65_536),
+      `(a:${"1".repeat(65_531)}x)`,
     ]) {
       // In processor time: the machine may be busy with other tests.
       const begin = process.cpuUsage();

@@ -70,18 +70,23 @@ export function decimalNumber(text: string): number {
   return Number(beyondAscii.test(text) ? asciiDigits(text) : text);
 }
 
-/** Digits of every script stand in runs of ten code points, in order. */
+/** What the digits beyond ASCII that were met so far stand for. */
+const digitValues = new Map<string, string>();
+
 function asciiDigits(text: string): string {
-  const known = new Map<string, string>();
   return text.replace(/\p{Nd}/gu, (character) => {
-    const point = character.codePointAt(0)!;
-    let value = known.get(character);
+    let value = digitValues.get(character);
     if (value === undefined) {
-      let first = point;
-      while (digit.test(String.fromCodePoint(first - 1))) first--;
-      value = String((point - first) % 10);
-      known.set(character, value);
+      value = digitValue(character.codePointAt(0)!);
+      digitValues.set(character, value);
     }
     return value;
   });
+}
+
+/** Digits of every script stand in runs of ten code points, in order. */
+function digitValue(point: number): string {
+  let first = point;
+  while (digit.test(String.fromCodePoint(first - 1))) first--;
+  return String((point - first) % 10);
 }

@@ -6,7 +6,7 @@ import type { WeightedText } from "./attention.ts";
 import { maxDepth, tooDeep } from "./depth.ts";
 
 const up = 1.1;
-const python = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i;
+const python = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*$/i;
 
 /**
  * The stretches of a prompt with their weights, from left to right; none for an empty one. Linear time, as each level is looked through once.
@@ -33,10 +33,11 @@ class Reader {
    * brackets that are never closed are text too, unless the prompt ends in some other bracket's end.
    */
   read(begin: number, end: number, weight: number, depth: number): void {
+    const brackets = this.#brackets;
     let start = begin;
     let level = 0;
     for (let at = begin; at < end; at++) {
-      const bracket = this.#brackets[at]!;
+      const bracket = brackets[at]!;
       if (bracket === 0) continue;
       if (bracket === 1 && level === 0) {
         this.#item(start, at, weight, depth);
