@@ -46,13 +46,19 @@ export function interpolate(latent: Float32Array, from: LatentSize, to: LatentSi
 /** For each new place, the old ones that it is made of. */
 function windows(from: number, to: number, { mode, antialias = false }: Interpolation): Window[] {
   const scale = from / to;
+  const rounded = Math.fround(scale);
   return Array.from({ length: to }, (_, i): Window => {
-    if (mode === "nearest") return { places: [Math.min(Math.floor(i * scale), from - 1)], weights: [1] };
-    if (mode === "nearest-exact") return { places: [Math.min(Math.floor((i + 0.5) * scale), from - 1)], weights: [1] };
+    if (mode === "nearest") return nearest(i * rounded, from);
+    if (mode === "nearest-exact") return nearest((i + 0.5) * rounded, from);
     const filter = mode === "bilinear" ? triangle : antialias ? cubic(-0.5) : cubic(-0.75);
     const reach = mode === "bilinear" ? 1 : 2;
     return antialias ? stretched(i, from, scale, reach, filter) : plain(i, from, scale, reach, filter);
   });
+}
+
+/** The one old place that a number lies in, rounded to f32 as torch has it, which can take it to the next one. */
+function nearest(at: number, from: number): Window {
+  return { places: [Math.min(Math.floor(Math.fround(at)), from - 1)], weights: [1] };
 }
 
 /** As many old places as the filter is wide; beyond the border stands the border's number. */
