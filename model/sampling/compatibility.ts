@@ -11,8 +11,8 @@ export interface CompatibilityRules {
   readonly generators: "image" | "batch";
   /** What a sigma between two training timesteps is told to the model as. */
   readonly timesteps: "fractional" | "whole";
-  /** A run in k-space that begins at the model's largest sigma starts from noise times sqrt(sigma^2 + 1), not sigma. */
-  readonly unitVarianceStart: boolean;
+  /** Which runs in k-space start from noise times sqrt(sigma^2 + 1), not sigma: those that begin at the model's largest sigma, or all. */
+  readonly unitVarianceStart: "none" | "from-largest" | "all";
 }
 
 /** limn's own: A1111's steps with torch's CPU noise. */
@@ -20,17 +20,17 @@ export const ownRules: CompatibilityRules = {
   source: "cpu",
   generators: "image",
   timesteps: "fractional",
-  unitVarianceStart: false,
+  unitVarianceStart: "none",
 };
 
 export const compatibilities: Readonly<Record<Compatibility, CompatibilityRules>> = {
   // "Random number generator source: GPU" is the default there, and "NV" gives the same numbers.
-  a1111: { source: "philox", generators: "image", timesteps: "fractional", unitVarianceStart: false },
-  comfy: { source: "comfy", generators: "batch", timesteps: "whole", unitVarianceStart: true },
+  a1111: { source: "philox", generators: "image", timesteps: "fractional", unitVarianceStart: "none" },
+  comfy: { source: "comfy", generators: "batch", timesteps: "whole", unitVarianceStart: "from-largest" },
   // One torch.Generator("cpu") for a pipeline's call.
-  diffusers: { source: "cpu", generators: "batch", timesteps: "fractional", unitVarianceStart: true },
+  diffusers: { source: "cpu", generators: "batch", timesteps: "fractional", unitVarianceStart: "all" },
   // scripts/txt2img.py seeds everything once and draws on the CUDA device.
-  compvis: { source: "philox", generators: "batch", timesteps: "fractional", unitVarianceStart: false },
+  compvis: { source: "philox", generators: "batch", timesteps: "fractional", unitVarianceStart: "none" },
 };
 
 /** The rules of a program, or limn's own where none is named. */

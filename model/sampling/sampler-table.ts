@@ -25,7 +25,7 @@ import { lcm } from "./samplers/lcm.ts";
 import { lms } from "./samplers/lms.ts";
 import { plms } from "./samplers/plms.ts";
 import { resMultistep } from "./samplers/res-multistep.ts";
-import { restart } from "./samplers/restart.ts";
+import { restart, restartSteps } from "./samplers/restart.ts";
 import { tcd } from "./samplers/tcd.ts";
 import { unipc } from "./samplers/unipc.ts";
 import * as schedule from "./schedules.ts";
@@ -82,6 +82,8 @@ export interface TimestepSamplerEntry extends Names {
   readonly space: "timestep";
   readonly sample: TimestepSampler;
   readonly transitions: (noise: NoiseSchedule, steps: number, options?: TransitionOptions) => Transition[];
+  /** A1111 runs it in k-space, and so begins it as it begins those. */
+  readonly sigmasInA1111?: boolean;
 }
 
 export type SamplerEntry = SigmaSamplerEntry | TimestepSamplerEntry;
@@ -122,7 +124,7 @@ function onTimesteps(
 
 const karras = { schedule: "karras" };
 const exponential = { schedule: "exponential" };
-const ends = { ownSigmas: schedule.range, takesNoSchedule: true };
+const ends = { ownSigmas: schedule.ends, takesNoSchedule: true };
 const uniPc = { ownSigmas: schedule.timeUniform, unitVarianceStart: true, multistep: true };
 
 export const samplers: readonly SamplerEntry[] = [
@@ -131,7 +133,7 @@ export const samplers: readonly SamplerEntry[] = [
   onTimesteps("ddim_trailing", "DDIM Trailing", ddim, trailingTransitions),
   onTimesteps("ddim_cfg_pp", "DDIM CFG++", ddimCfgPp, ddimTransitions, { cfgPlusPlus: { guidanceFactor: 1 / 12.5 } }),
   onTimesteps("plms", "PLMS", plms, ddimTransitions, { aliases: ["pndm"] }),
-  onTimesteps("lcm", "LCM", lcm, lcmTransitions),
+  onTimesteps("lcm", "LCM", lcm, lcmTransitions, { sigmasInA1111: true }),
   onTimesteps("tcd", "TCD", tcd, tcdTransitions, { eta: 0.3 }),
   onSigmas("euler", "Euler", euler),
   onSigmas("euler_ancestral", "Euler a", eulerAncestral, { eta: 1 }),
@@ -187,7 +189,7 @@ export const samplers: readonly SamplerEntry[] = [
     discardsPenultimate: ["a1111"],
     aliases: ["dpmpp_3m_sde_gpu"],
   }),
-  onSigmas("restart", "Restart", restart, { ...karras, secondOrder: true }),
+  onSigmas("restart", "Restart", restart, { ...karras, secondOrder: true, yields: (sigmas) => restartSteps(sigmas).length }),
   onSigmas("unipc", "UniPC", unipc({ order: 3, variant: "bh1" }), {
     ...uniPc,
     discardsPenultimate: ["comfy"],

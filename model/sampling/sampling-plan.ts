@@ -104,13 +104,15 @@ export function planSampling(noise: NoiseSchedule, options: PlanOptions): Sampli
   if (sampler.space === "timestep") {
     if (options.sigmas !== undefined) throw sigmasNotTaken(sampler.name);
     const all = sampler.transitions(noise, steps, { eta, compat: options.compat });
-    if (share?.timestepSteps === 0) return nothingToRun(common);
-    const transitions = share ? all.slice(-share.timestepSteps) : all;
+    const asSigmas = sampler.sigmasInA1111 && options.compat === "a1111";
+    const part = share && asSigmas ? { ...share, timestepSteps: share.sigmaSteps, noisedBefore: 0 } : share;
+    if (part?.timestepSteps === 0) return nothingToRun(common);
+    const transitions = part ? all.slice(-part.timestepSteps) : all;
     return {
       ...common,
       sigmas: transitionSigmas(transitions),
       yields: transitions.length + (sampler.name === "plms" && transitions.length > 1 ? 1 : 0),
-      ...(share ? vpStart(all, share) : { initialNoiseScale: 1 }),
+      ...(part ? vpStart(all, part) : { initialNoiseScale: asSigmas ? Math.sqrt(1 - all[0]!.alphaBar) : 1 }),
       brownian: undefined,
       run: (parts) => sampler.sample({ ...parts, transitions, eta }),
     };
@@ -121,18 +123,43 @@ export function planSampling(noise: NoiseSchedule, options: PlanOptions): Sampli
   const sigmas = share && options.sigmas === undefined ? all.slice(-share.sigmaSteps - 1) : all;
   const { churn: amount = 0, churnMin: from = 0, churnMax: to = Number.POSITIVE_INFINITY, noiseScale } = options;
   const largest = sigmas[0]!;
-  const unitVariance =
-    !share && (sampler.unitVarianceStart || (rules.unitVarianceStart && largest >= noise.sigmaMax * (1 - 1e-5)));
+  const unitVariance = startsWithUnitVariance(noise, choice, {
+    largest,
+    hasPicture: share !== undefined,
+    compat: options.compat,
+  });
+  // The path goes over the whole schedule, also where a part of it runs; ComfyUI's over that part.
+  const path = options.compat === "comfy" ? sigmas : all;
   return {
     ...common,
     sigmas,
     yields: sampler.yields?.(sigmas) ?? sigmas.length - 1,
     initialNoiseScale: unitVariance ? Math.sqrt(largest ** 2 + 1) : largest,
     initialLatentScale: share ? 1 : 0,
-    // The path goes over the whole schedule, also where a part of it runs.
-    brownian: sampler.brownian ? { sigmaMin: all.findLast((sigma) => sigma > 0) ?? largest, sigmaMax: all[0]! } : undefined,
+    brownian: sampler.brownian ? { sigmaMin: path.findLast((sigma) => sigma > 0) ?? largest, sigmaMax: path[0]! } : undefined,
     run: (parts) => sampler.sample({ ...parts, sigmas, eta, noiseScale, churn: { amount, from, to } }),
   };
+}
+
+interface Beginning {
+  /** The sigma where the run begins. */
+  readonly largest: number;
+  readonly hasPicture: boolean;
+  readonly compat: PlanOptions["compat"];
+}
+
+/** Whether a run in k-space begins as a VP latent does, at noise times sqrt(sigma^2 + 1). */
+function startsWithUnitVariance(
+  noise: NoiseSchedule,
+  { sampler, schedule, scheduleNamed }: SamplingChoice,
+  { largest, hasPicture, compat }: Beginning,
+): boolean {
+  const { unitVarianceStart } = rulesOf(compat);
+  if (unitVarianceStart === "from-largest" && largest >= noise.sigmaMax * (1 - 1e-5)) return true;
+  if (hasPicture || sampler.space === "timestep") return false;
+  // diffusers: but for Euler and its kin where the spacing is "linspace" or "trailing".
+  const fromTheEnd = scheduleNamed && !sampler.multistep && ["discrete", "trailing"].includes(schedule?.name ?? "");
+  return sampler.unitVarianceStart === true || (unitVarianceStart === "all" && !fromTheEnd);
 }
 
 /** The sigmas of the schedule named, or of what the sampler implies. */

@@ -48,8 +48,8 @@ export const polyexponential: Schedule = (noise, steps, options) => {
   return [...linspace(1, 0, steps).map((ramp) => sigmaMin * Math.exp(ramp ** (options?.rho ?? 1) * span)), 0];
 };
 
-/** From the largest to the smallest sigma, even in their logarithm, and not to 0: for samplers that look at the ends alone. */
-export const range: Schedule = (noise, steps) => exponential(noise, steps + 1).slice(0, -1);
+/** `discrete` for samplers that go from the first sigma to the smallest above 0: a single step has both of them too. */
+export const ends: Schedule = (noise, steps) => (steps === 1 ? [noise.sigmaMax, noise.sigmaMin] : discrete(noise, steps));
 
 /** Even in timestep from the last to the first, which ends it (UniPC's "time_uniform", as A1111 has it). */
 export const timeUniform: Schedule = (noise, steps) =>
@@ -65,7 +65,7 @@ export const sgmUniform: Schedule = (noise, steps) => [
 
 /** Every (T/steps)-th training sigma, counted from the largest (ComfyUI). */
 export const simple: Schedule = (noise, steps) => [
-  ...Array.from({ length: steps }, (_, i) => noise.sigmas[noise.timesteps - 1 - Math.trunc((i * noise.timesteps) / steps)]!),
+  ...Array.from({ length: steps }, (_, i) => noise.sigmas[noise.timesteps - 1 - Math.trunc(i * (noise.timesteps / steps))]!),
   0,
 ];
 

@@ -17,7 +17,7 @@ export interface Share {
   /** How many of its last steps run, in k-space and in VP space; no more than there are. */
   readonly sigmaSteps: number;
   readonly timestepSteps: number;
-  /** In VP space noise is added as for this many steps before the first one that runs: A1111's DDIM begins one early. */
+  /** In VP space noise is added as for this many steps before the first one that runs: the original's DDIM, and A1111's, begin one early. */
   readonly noisedBefore: number;
 }
 
@@ -44,13 +44,12 @@ export function shareOf({ steps, strength, stepRule, compat }: ShareOptions, { t
   if (compat === "diffusers") return share(steps, Math.min(Math.trunc(steps * strength), steps));
   if (compat === "comfy") return strength === 0 ? share(steps, 0) : share(longer(steps, strength, timesteps), steps);
   const held = Math.min(strength, 0.999);
-  if (stepRule === "exact" && strength > 0) {
-    const count = longer(steps, held, timesteps);
-    return compat === "a1111" ? { ...share(count, steps, steps - 1), noisedBefore: 1 } : share(count, steps);
-  }
-  const count = Math.trunc(held * steps);
-  if (compat === "a1111") return { ...share(steps, count + 1, Math.max(count - 1, 0)), noisedBefore: 1 };
-  return share(steps, count + 1, Math.max(count, 1));
+  const isExact = stepRule === "exact" && strength > 0;
+  const [length, count] = isExact ? [longer(steps, held, timesteps), steps - 1] : [steps, Math.trunc(held * steps)];
+  // A1111 never asks at the last timestep of those that it takes.
+  if (compat === "a1111") return { ...share(length, count + 1, Math.max(count - 1, 0)), noisedBefore: 1 };
+  if (compat === "compvis") return { ...share(length, count + 1, isExact ? steps : count), noisedBefore: 1 };
+  return share(length, count + 1, isExact ? steps : Math.max(count, 1));
 }
 
 /** A schedule of which `steps` are the share `strength`, as far as there are timesteps. */

@@ -35,9 +35,10 @@ export function trailingTransitions(noise: NoiseSchedule, steps: number): Transi
   return stridden(noise, trailingTimesteps(noise, steps), Math.floor(noise.timesteps / steps), 1);
 }
 
-/** T-1 and below: round(T - i T/steps) - 1, halves to even. */
+/** T-1 and below: round(T - i T/steps) - 1, halves to even; the stride is rounded as in numpy's arange, which can decide a half. */
 export function trailingTimesteps({ timesteps }: NoiseSchedule, steps: number): number[] {
-  return Array.from({ length: steps }, (_, i) => roundHalfToEven(timesteps - (i * timesteps) / steps) - 1);
+  const stride = timesteps - timesteps / steps - timesteps;
+  return Array.from({ length: steps }, (_, i) => roundHalfToEven(timesteps + i * stride) - 1);
 }
 
 /** The nearest whole number; halves go to the even one, as in numpy. */

@@ -172,6 +172,23 @@ describe("plan", () => {
     expect(scale({ sampler: "ddim", compat: "comfy" })).toBe(1);
   });
 
+  it("starts with unit variance in diffusers, wherever a schedule begins", () => {
+    const plan = (options: Partial<PlanOptions>) => planSampling(noise, { steps: 10, compat: "diffusers", ...options });
+    const at901 = Math.sqrt(noise.sigmas[901]! ** 2 + 1);
+    for (const sampler of ["euler", "euler_a", "dpmpp_2m"]) expect(plan({ sampler }).initialNoiseScale).toBeCloseTo(at901, 6);
+    const trailing = { schedule: "trailing" };
+    expect(plan({ sampler: "euler", ...trailing }).initialNoiseScale).toBe(noise.sigmaMax);
+    expect(plan({ sampler: "dpmpp_2m", ...trailing }).initialNoiseScale).toBeGreaterThan(noise.sigmaMax);
+    const part = plan({ sampler: "euler", strength: 0.5 });
+    expect(part.initialNoiseScale).toBe(part.sigmas[0]);
+  });
+
+  it("yields as often as restart goes back and forth", () => {
+    const yields = (sigmas: number[]) => planSampling(noise, { sampler: "restart", steps: 20, sigmas }).yields;
+    const from = (largest: number) => [...Array.from({ length: 20 }, (_, i) => largest * 0.8 ** i), 0];
+    expect([yields(from(14)), yields(from(0.1))]).toEqual([20, 11]);
+  });
+
   it("follows A1111's and the original's timesteps of DDIM", () => {
     const asked = (compat: PlanOptions["compat"], steps = 20) => planSampling(noise, { sampler: "ddim", steps, compat }).yields;
     expect([asked(undefined), asked("a1111"), asked("compvis"), asked("diffusers")]).toEqual([20, 19, 20, 20]);

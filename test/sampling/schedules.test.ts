@@ -24,6 +24,13 @@ describe.skipIf(skipped("recorded schedules", missing))("recorded schedules", ()
     );
   });
 
+  it("whole timesteps where a half or a whole number is near: as Python rounds", () => {
+    // int(19 * (1000 / 38)) is 499; numpy's arange(1000, 0, -1000 / 48) has a little less than 937.5 and 687.5 there.
+    expect(resolveSchedule("simple").sigmas(noise, 38)[19]).toBe(noise.sigmas[999 - 499]);
+    const trailing = resolveSchedule("trailing").sigmas(noise, 48);
+    expect([trailing[3], trailing[15]]).toEqual([noise.sigmas[936], noise.sigmas[686]]);
+  });
+
   it("trailing spacing: from the last timestep down in even steps (Lin et al. 2024, table 2)", () => {
     expect(resolveSchedule("trailing").sigmas(noise, 4)).toEqual([...[999, 749, 499, 249].map((t) => noise.sigmas[t]!), 0]);
     expect(resolveSchedule("Trailing").sigmas(noise, 1)).toEqual([noise.sigmas[999]!, 0]);

@@ -1,6 +1,6 @@
 /** @file How much of a schedule a run from a picture takes. */
 import { describe, expect, it } from "vitest";
-import { NoiseSchedule, planSampling } from "../../model/sampling/index.ts";
+import { type Compatibility, NoiseSchedule, planSampling } from "../../model/sampling/index.ts";
 import { shareOf } from "../../model/sampling/strength.ts";
 
 const noise = new NoiseSchedule();
@@ -27,16 +27,17 @@ describe("shareOf", () => {
     expect(shareOf({ steps: 20, strength: 0.75, stepRule: "exact", compat: "a1111" }, noise)).toMatchObject({
       steps: 26,
       sigmaSteps: 20,
-      timestepSteps: 19,
+      timestepSteps: 18, // timesteps[:19], of which the first is never asked at
       noisedBefore: 1,
     });
     expect(shareOf({ steps: 50, strength: 0.01, stepRule: "exact" }, noise)).toMatchObject({ steps: 1000, sigmaSteps: 50 });
   });
 
   it("other programs, to the letter", () => {
-    const at = (strength: number, compat: "a1111" | "diffusers" | "comfy") => shareOf({ steps: 20, strength, compat }, noise);
+    const at = (strength: number, compat: Compatibility) => shareOf({ steps: 20, strength, compat }, noise);
     expect(at(1, "a1111")).toMatchObject({ sigmaSteps: 20, timestepSteps: 18, noisedBefore: 1 });
     expect(at(0, "a1111")).toMatchObject({ sigmaSteps: 1, timestepSteps: 0 });
+    expect(at(0.75, "compvis")).toMatchObject({ timestepSteps: 15, noisedBefore: 1 });
     expect(at(0.75, "diffusers")).toMatchObject({ steps: 20, sigmaSteps: 15, timestepSteps: 15 });
     expect(at(0.6, "comfy")).toMatchObject({ steps: 33, sigmaSteps: 20 });
   });
@@ -57,6 +58,40 @@ describe("plans", () => {
     expect(part.yields).toBe(10);
     expect(part.initialLatentScale).toBeCloseTo(Math.sqrt(alphaBar), 12);
     expect(part.initialNoiseScale).toBeCloseTo(Math.sqrt(1 - alphaBar), 12);
+  });
+
+  it("the original's DDIM and A1111's: noise of the timestep above the first that is asked at", () => {
+    for (const compat of ["compvis", "a1111"] as const) {
+      const part = planSampling(noise, { steps: 20, sampler: "ddim", strength: 0.75, compat });
+      // Timesteps 1, 51, ..: t_enc = 15 is 751, the first step is that of 701.
+      expect(part.sigmas[0], compat).toBeCloseTo(noise.sigmas[701]!, 5);
+      expect(part.initialLatentScale, compat).toBeCloseTo(Math.sqrt(noise.alphaBar[751]!), 12);
+      expect(part.yields, compat).toBe(compat === "compvis" ? 15 : 14);
+    }
+  });
+
+  it("A1111's LCM begins as its other samplers in k-space do", () => {
+    const whole = planSampling(noise, { steps: 8, sampler: "lcm", compat: "a1111" });
+    expect(whole.initialNoiseScale).toBeCloseTo(Math.sqrt(1 - noise.alphaBar[999]!), 6);
+    const part = planSampling(noise, { steps: 8, sampler: "lcm", compat: "a1111", strength: 0.75 });
+    expect(part.sigmas).toEqual(whole.sigmas.slice(-8));
+    expect(part.initialNoiseScale / part.initialLatentScale).toBeCloseTo(part.sigmas[0]!, 6);
+  });
+
+  it.each(["dpm_fast", "dpm_adaptive"])("%s begins where other samplers do", (sampler) => {
+    const { sigmas } = planSampling(noise, { steps: 20, sampler, strength: 0.75 });
+    expect(sigmas[0]).toBe(planSampling(noise, { steps: 20, sampler: "euler", strength: 0.75 }).sigmas[0]);
+    expect(sigmas.findLast((sigma) => sigma > 0)).toBeCloseTo(noise.sigmaMin, 12);
+    expect(planSampling(noise, { steps: 1, sampler }).sigmas).toEqual([noise.sigmaMax, noise.sigmaMin]);
+  });
+
+  it("ComfyUI: the Brownian path is that of the part that runs, and a whole schedule begins with unit variance", () => {
+    const comfy = { steps: 20, compat: "comfy" } as const;
+    const { brownian, sigmas } = planSampling(noise, { ...comfy, sampler: "dpmpp_sde", strength: 0.5 });
+    expect(brownian).toEqual({ sigmaMin: sigmas.at(-2), sigmaMax: sigmas[0] });
+    const whole = planSampling(noise, { ...comfy, sampler: "euler", strength: 1 });
+    expect(whole.initialNoiseScale).toBeCloseTo(Math.sqrt(noise.sigmaMax ** 2 + 1), 6);
+    expect(whole.initialLatentScale).toBe(1);
   });
 
   it("the Brownian path is that of the whole schedule", () => {
