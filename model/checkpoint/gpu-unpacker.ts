@@ -78,7 +78,7 @@ export class GpuUnpacker {
     const { queue } = this.#device.gpu;
     const { buffer, offset } = staging;
     const whole = bytes.length - (bytes.length % 4);
-    queueWrite(queue, buffer.gpu, offset, bytes.buffer as ArrayBuffer, bytes.byteOffset, whole);
+    queueWrite(queue, buffer.gpu, offset, bytes.subarray(0, whole) as Uint8Array<ArrayBuffer>);
     if (whole === bytes.length) return;
     const rest = new Uint8Array(4);
     rest.set(bytes.subarray(whole));

@@ -2,13 +2,13 @@
  * @file Streams weights: reads a range, checks, converts and permutes it, and leaves it on the GPU. Large matrices are unpacked
  * there, small ones and vectors here. One read runs ahead of the work.
  */
+import { bytesPerElement } from "../../engine/dtype.ts";
 import { type Device, ModelFileError } from "../../engine/index.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { GpuUnpacker } from "./gpu-unpacker.ts";
+import { LoadMemory } from "./load-memory.ts";
 import { type Part, type Piece, planReads, type Read, type Target } from "./load-plan.ts";
-import { halfBits } from "./numbers.ts";
-import { type Bits, convert, elementsOf, largestMagnitude, scatter } from "./permute.ts";
-import { scatterHalves, suitsHalves } from "./permute-halves.ts";
+import { convert, elementsOf, largestMagnitude, scatter } from "./permute.ts";
 import { printable } from "./printable.ts";
 import { queueWrite } from "./queue-write.ts";
 import { StagingWriter } from "./staging.ts";
@@ -56,8 +56,13 @@ export async function loadTargets(
   const unpacker = new GpuUnpacker(device, options.allowNonfinite ? [] : targets);
   const staging = device.isSoftware ? new StagingWriter(device) : undefined;
   try {
-    const work = new Loader(device, source, { unpacker, staging }, options.allowNonfinite);
-    await stream(source, planReads(targets), work, options);
+    const reads = planReads(targets);
+    const memory = memoryFor(
+      reads,
+      targets.filter((target) => !unpacker.has(target)),
+    );
+    const work = new Loader(device, source, { unpacker, staging, memory }, options.allowNonfinite);
+    await stream(source, reads, work, memory, options);
     await work.finish();
     return work;
   } finally {
@@ -66,17 +71,30 @@ export async function loadTargets(
   }
 }
 
-async function stream(source: ByteSource, reads: readonly Read[], work: Loader, options: LoadOptions): Promise<void> {
+function memoryFor(reads: readonly Read[], targets: readonly Target[]): LoadMemory {
+  const most = (values: readonly number[]): number => values.reduce((longest, value) => Math.max(longest, value), 0);
+  return new LoadMemory({
+    read: most(reads.map(({ begin, end }) => end - begin)),
+    target: most(targets.map(({ dtype, layout }) => layout.size * bytesPerElement[dtype])),
+    inner: most(targets.map(({ layout }) => layout.inner)),
+  });
+}
+
+async function stream(
+  source: ByteSource,
+  reads: readonly Read[],
+  work: Loader,
+  memory: LoadMemory,
+  options: LoadOptions,
+): Promise<void> {
   const totalBytes = reads.reduce((sum, read) => sum + read.end - read.begin, 0);
   const started = performance.now();
   let bytes = 0;
-  const longest = reads.reduce((most, read) => Math.max(most, read.end - read.begin), 0);
-  const buffers = [0, 1].map(() => new Uint8Array(longest));
-  let ahead = start(source, reads[0], buffers[0]!);
+  let ahead = start(source, reads[0], memory.room(0));
   for (const [index, read] of reads.entries()) {
     options.signal?.throwIfAborted();
-    const data = await ahead;
-    ahead = start(source, reads[index + 1], buffers[(index + 1) % 2]!);
+    const data = memory.keep(index, await ahead);
+    ahead = start(source, reads[index + 1], memory.room(index + 1));
     work.takeAll(read, data);
     await work.drain();
     bytes += read.end - read.begin;
@@ -97,6 +115,7 @@ interface Ways {
   readonly unpacker: GpuUnpacker;
   /** For what is unpacked here; undefined: the queue writes. */
   readonly staging: StagingWriter | undefined;
+  readonly memory: LoadMemory;
 }
 
 class Loader implements LoadResult {
@@ -106,18 +125,18 @@ class Loader implements LoadResult {
   readonly #source: ByteSource;
   readonly #unpacker: GpuUnpacker;
   readonly #staging: StagingWriter | undefined;
+  readonly #memory: LoadMemory;
   readonly #allowNonfinite: boolean;
-  readonly #singles = new Int32Array(halfBits().buffer);
   #converted = new ArrayBuffer(0);
-  #permuted = new ArrayBuffer(0);
   #largest = 0;
   #inFlight = 0;
 
-  constructor(device: Device, source: ByteSource, { unpacker, staging }: Ways, allowNonfinite: boolean) {
+  constructor(device: Device, source: ByteSource, { unpacker, staging, memory }: Ways, allowNonfinite: boolean) {
     this.#device = device;
     this.#source = source;
     this.#unpacker = unpacker;
     this.#staging = staging;
+    this.#memory = memory;
     this.#allowNonfinite = allowNonfinite;
   }
 
@@ -149,53 +168,47 @@ class Loader implements LoadResult {
   #take(piece: Piece, bytes: Uint8Array): void {
     const { target, part } = piece;
     if (piece.isFirst) this.#largest = 0;
-    const source = elementsOf(bytes, part.dtype);
-    const permuted = this.#targetBits(target, piece.isFirst && target.layout.padded);
-    const largest = this.#place(piece, source, permuted);
+    const permuted = this.#memory.target(target.dtype, target.layout.size);
+    if (piece.isFirst && target.layout.padded) permuted.fill(0);
+    const largest = this.#place(piece, bytes, permuted);
     this.#largest = Math.max(this.#largest, largest);
-    if (largest >= infinityBits && !this.#allowNonfinite) this.#refuse(part, source, piece.firstOutput * target.layout.inner);
-    const overflows = target.dtype === "f16" && this.#hasOverflow(source, part, largest);
+    if (largest >= infinityBits && !this.#allowNonfinite) this.#refuse(part, bytes, piece.firstOutput * target.layout.inner);
+    const overflows = target.dtype === "f16" && this.#hasOverflow(bytes, part, largest);
     if (overflows && !this.overflowed.includes(target)) this.overflowed.push(target);
     if (piece.isLast && !this.overflowed.includes(target)) this.#write(target, permuted);
   }
 
   /** Converts and permutes; gives the F32 bits of the largest magnitude (of F16, as largestMagnitude does). */
-  #place({ target, part, firstOutput }: Piece, source: Bits, permuted: Uint16Array | Uint32Array): number {
+  #place({ target, part, firstOutput }: Piece, bytes: Uint8Array, permuted: Uint16Array | Uint32Array): number {
     const first = part.column + firstOutput;
-    if (part.dtype === "F16" && source instanceof Uint16Array && suitsHalves(source, permuted, target.layout, first)) {
-      return scatterHalves(source, permuted, target.layout, first, this.#singles);
+    const { simd } = this.#memory;
+    if (part.dtype === "F16" && simd?.suits(bytes, target.layout)) {
+      const largest = simd.scatter(bytes, permuted, target.layout, first);
+      if (largest < infinityBits || target.dtype === "f16") return largest;
     }
+    const source = elementsOf(bytes, part.dtype);
     if (this.#converted.byteLength < source.length * 4) this.#converted = new ArrayBuffer(source.length * 4);
     scatter(convert(source, part.dtype, target.dtype, this.#converted, part.scale), permuted, target.layout, first);
     return largestMagnitude(source, part.dtype, part.scale);
   }
 
-  #write(target: Target, permuted: Bits): void {
+  #write(target: Target, { buffer: memory, byteOffset, byteLength }: Uint16Array | Uint32Array): void {
     if (this.#largest === 0 && target.isMatrix) this.allZero.push(target);
-    const bytes = permuted.byteLength;
     const { buffer, offset } = target.tensor;
-    if (this.#staging && bytes >= leastStaged) {
-      this.#staging.write(buffer.gpu, offset, this.#permuted, bytes);
+    const bytes = new Uint8Array(memory as ArrayBuffer, byteOffset, byteLength);
+    if (this.#staging && byteLength >= leastStaged) {
+      this.#staging.write(buffer.gpu, offset, bytes);
       return;
     }
-    queueWrite(this.#device.gpu.queue, buffer.gpu, offset, this.#permuted, 0, bytes);
-    this.#inFlight += bytes;
-  }
-
-  /** Room for the whole target, zeroed where it has padding. */
-  #targetBits(target: Target, clear: boolean): Uint16Array | Uint32Array {
-    const { size } = target.layout;
-    const bytes = size * (target.dtype === "f16" ? 2 : 4);
-    if (this.#permuted.byteLength < bytes) this.#permuted = new ArrayBuffer(bytes);
-    const bits = target.dtype === "f16" ? new Uint16Array(this.#permuted, 0, size) : new Uint32Array(this.#permuted, 0, size);
-    if (clear) bits.fill(0);
-    return bits;
+    queueWrite(this.#device.gpu.queue, buffer.gpu, offset, bytes);
+    this.#inFlight += byteLength;
   }
 
   /** Finite values above f16's range; infinities that are allowed stay infinities. */
-  #hasOverflow(source: Bits, part: Part, largest: number): boolean {
+  #hasOverflow(bytes: Uint8Array, part: Part, largest: number): boolean {
     if (largest <= largestHalf || part.dtype === "F16") return false;
     if (largest < infinityBits) return true;
+    const source = elementsOf(bytes, part.dtype);
     const single = convert(source, part.dtype, "f32", new ArrayBuffer(source.length * 4), part.scale);
     return single.some((bits: number) => {
       const magnitude = bits & 0x7fffffff;
@@ -208,14 +221,16 @@ class Loader implements LoadResult {
     for (const part of parts) {
       const { begin, end } = part.entry;
       for (let at = begin; at < end; at += maxSearch) {
-        const source = elementsOf(await this.#source.read(at, Math.min(end, at + maxSearch)), part.dtype);
+        const bytes = await this.#source.read(at, Math.min(end, at + maxSearch));
+        const source = elementsOf(bytes, part.dtype);
         if (largestMagnitude(source, part.dtype, part.scale) < infinityBits) continue;
-        this.#refuse(part, source, (at - begin) / source.BYTES_PER_ELEMENT);
+        this.#refuse(part, bytes, (at - begin) / source.BYTES_PER_ELEMENT);
       }
     }
   }
 
-  #refuse(part: Part, source: Bits, first: number): never {
+  #refuse(part: Part, bytes: Uint8Array, first: number): never {
+    const source = elementsOf(bytes, part.dtype);
     const single = convert(source, part.dtype, "f32", new ArrayBuffer(source.length * 4), part.scale);
     const index = single.findIndex((bits: number) => (bits & 0x7fffffff) >= infinityBits);
     const what = ((single[index] ?? 0) & 0x7fffffff) === infinityBits ? "infinite" : "NaN";

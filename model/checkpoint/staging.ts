@@ -21,14 +21,14 @@ export class StagingWriter {
   }
 
   /**
-   * Gives `size` bytes of `data`, from its start, to `offset` of a buffer that nothing has been written to yet; both multiples of 4.
-   * `data` may be used again then. The queue gets as much as there is staging memory for that it is done with: the slower it is, the less.
+   * Gives `bytes` to `offset` of a buffer that is not in use; both multiples of 4. They may be overwritten then. The queue gets as much
+   * as there is staging memory for that it is done with: the slower it is, the less.
    */
-  write(target: GPUBuffer, offset: number, data: ArrayBuffer, size: number): void {
+  write(target: GPUBuffer, offset: number, bytes: Uint8Array<ArrayBuffer>): void {
     const free = this.#free();
-    let at = Math.max(0, size - free.length * pieceBytes);
-    queueWrite(this.#gpu.queue, target, offset, data, 0, at);
-    for (; at < size; at += pieceBytes) this.#copy(free.pop()!, target, offset + at, data, at, Math.min(pieceBytes, size - at));
+    let at = Math.max(0, bytes.length - free.length * pieceBytes);
+    queueWrite(this.#gpu.queue, target, offset, bytes.subarray(0, at));
+    for (; at < bytes.length; at += pieceBytes) this.#copy(free.pop()!, target, offset + at, bytes.subarray(at, at + pieceBytes));
   }
 
   free(): void {
@@ -39,17 +39,18 @@ export class StagingWriter {
   #free(): GPUBuffer[] {
     try {
       while (this.#pieces.length < pieces) this.#pieces.push(this.#make());
-    } catch {
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
       // The host's memory is used up: there are fewer.
     }
     return this.#pieces.filter(({ mapState }) => mapState === "mapped");
   }
 
-  #copy(piece: GPUBuffer, target: GPUBuffer, offset: number, data: ArrayBuffer, begin: number, bytes: number): void {
-    new Uint8Array(piece.getMappedRange(0, bytes)).set(new Uint8Array(data, begin, bytes));
+  #copy(piece: GPUBuffer, target: GPUBuffer, offset: number, bytes: Uint8Array): void {
+    new Uint8Array(piece.getMappedRange(0, bytes.length)).set(bytes);
     piece.unmap();
     const encoder = this.#gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(piece, 0, target, offset, bytes);
+    encoder.copyBufferToBuffer(piece, 0, target, offset, bytes.length);
     this.#gpu.queue.submit([encoder.finish()]);
     piece.mapAsync(mapWrite).catch(() => {}); // a lost device is reported where the load waits for it
   }
