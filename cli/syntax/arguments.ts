@@ -103,7 +103,7 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
     case "commander.unknownOption": {
       const option = quoted.replace(/=.*/s, "");
       return new UsageError("UNKNOWN_OPTION", `there is no option ${option}`, {
-        hint: elsewhere(option, command) ?? (meant ? `did you mean ${meant}?` : lookUp),
+        hint: elsewhere(option, command) ?? ofAnotherCommand(option) ?? (meant ? `did you mean ${meant}?` : lookUp),
         context: { option },
       });
     }
@@ -139,6 +139,14 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
     default:
       return new UsageError("USAGE", first, { hint: lookUp });
   }
+}
+
+/** The hint for an option that another command has: --init without img2img, --x without grid. */
+function ofAnotherCommand(option: string): string | undefined {
+  const name = Object.keys(commands).find(
+    (one) => isCommand(one) && commands[one]().command.options.some(({ long }) => long === option),
+  );
+  return name === undefined ? undefined : `limn ${name} takes it: see limn ${name} --help`;
 }
 
 /** The hint for a command's name with a typo: its first letters make a prompt of it, and what follows is one text too many. */

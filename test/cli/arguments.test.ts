@@ -154,6 +154,8 @@ describe("arguments", () => {
     ["44 option of sd.cpp", ["a", "--sampling-method", "euler"], "UNKNOWN_OPTION", /limn calls it --sampler/],
     ["44 option of another command", ["trace", "--cfg-scale", "7"], "UNKNOWN_OPTION", /limn trace --help/],
     ["44 unknown option with a value", ["a", "--stpes=3"], "UNKNOWN_OPTION", /did you mean --steps/],
+    ["an option of another command", ["a", "--init", "b.png"], "UNKNOWN_OPTION", /limn img2img takes it/],
+    ["an option of grid", ["a", "--x=steps=1,2"], "UNKNOWN_OPTION", /limn grid takes it/],
     ["a command with a typo", ["reproduc", "a.png"], "TOO_MANY_ARGUMENTS", /did you mean limn reproduce\?.*quotes/],
     ["44 unknown option of a command", ["trace", "--zzzzzz"], "UNKNOWN_OPTION", /limn trace --help/],
     ["a prompt for repl", ["repl", "a fox"], "TOO_MANY_ARGUMENTS", /limn repl < prompts.txt/],
