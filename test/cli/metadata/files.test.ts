@@ -112,7 +112,7 @@ describe("texts of a PNG", () => {
     }
   });
 
-  it("are cut off at 1 MiB, also when they are packed (row 57)", async () => {
+  it("are passed over beyond 1 MiB, also when they are packed (row 57)", async () => {
     const [plain, packed] = [Buffer.alloc((1 << 20) + 1, "x"), deflateSync(Buffer.alloc(50 << 20, "x"))];
     const chunk = (type: string, data: Buffer) => {
       const bytes = Buffer.alloc(12 + data.length);
