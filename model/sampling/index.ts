@@ -31,13 +31,8 @@ export type {
   TimestepSampler,
 } from "./sampler.ts";
 export { type SamplerEntry, type SigmaSamplerEntry, samplers, type TimestepSamplerEntry } from "./sampler-table.ts";
-export {
-  planSampling,
-  resolveSampler,
-  resolveSampling,
-  type SamplingChoice,
-  type SamplingPlan,
-} from "./sampling-plan.ts";
+export { resolveSampler, resolveSampling, type SamplingChoice } from "./sampling-choice.ts";
+export { planSampling, type SamplingPlan } from "./sampling-plan.ts";
 export { resolveSchedule, type ScheduleEntry, schedules } from "./schedule-table.ts";
 export { defaultBetaShape } from "./schedules.ts";
 export { batchSeed, parseSeed, randomSeed } from "./seed.ts";

@@ -29,6 +29,7 @@ import { restart, restartSteps } from "./samplers/restart.ts";
 import { tcd } from "./samplers/tcd.ts";
 import { unipc } from "./samplers/unipc.ts";
 import * as schedule from "./schedules.ts";
+import type { Share } from "./strength.ts";
 import {
   a1111LcmTransitions,
   compvisTransitions,
@@ -37,6 +38,7 @@ import {
   type Transition,
   trailingTransitions,
 } from "./transitions.ts";
+import { type Beginning, unipcFromPicture } from "./unipc-from-picture.ts";
 
 interface Names {
   readonly name: string;
@@ -68,6 +70,8 @@ export interface SigmaSamplerEntry extends Names {
   readonly unitVarianceStart?: boolean;
   /** diffusers' solver of this name leaves out the timestep below its leading ones. */
   readonly multistep?: boolean;
+  /** How it begins in a picture in A1111, where that isn't as others do. */
+  readonly fromPictureInA1111?: (noise: NoiseSchedule, share: Share) => Beginning | undefined;
   /** How many latents it yields, where that isn't one less than there are sigmas. */
   readonly yields?: (sigmas: readonly number[]) => number;
 }
@@ -125,7 +129,7 @@ function onTimesteps(
 const karras = { schedule: "karras" };
 const exponential = { schedule: "exponential" };
 const ends = { ownSigmas: schedule.ends, takesNoSchedule: true };
-const uniPc = { ownSigmas: schedule.timeUniform, unitVarianceStart: true, multistep: true };
+const uniPc = { ownSigmas: schedule.timeUniform, unitVarianceStart: true, multistep: true, fromPictureInA1111: unipcFromPicture };
 
 export const samplers: readonly SamplerEntry[] = [
   onTimesteps("ddpm", "DDPM", ddpm, ddpmTransitions, { eta: 1 }),

@@ -3,62 +3,15 @@
 import { UsageError } from "../../engine/errors.ts";
 import { rulesOf } from "./compatibility.ts";
 import type { NoiseSchedule } from "./noise-schedule.ts";
-import { checkPlanOptions, type PlanOptions, type SamplingNames } from "./plan-options.ts";
+import { checkPlanOptions, type PlanOptions } from "./plan-options.ts";
 import type { Denoiser, Run, Sampling } from "./sampler.ts";
-import { type SamplerEntry, type SigmaSamplerEntry, samplers } from "./sampler-table.ts";
-import {
-  findByName,
-  normalName,
-  resolveSchedule,
-  type ScheduleEntry,
-  schedules as scheduleTable,
-  unknownName,
-  variantOf,
-} from "./schedule-table.ts";
+import type { SigmaSamplerEntry, TimestepSamplerEntry } from "./sampler-table.ts";
+import { resolveSampling, type SamplingChoice } from "./sampling-choice.ts";
+import { resolveSchedule, variantOf } from "./schedule-table.ts";
 import * as schedules from "./schedules.ts";
-import { nothingToRun, shareOf, vpStart } from "./strength.ts";
+import { nothingToRun, type Share, shareOf, vpStart } from "./strength.ts";
 import { transitionSigmas } from "./transitions.ts";
-
-export interface SamplingChoice {
-  readonly sampler: SamplerEntry;
-  /** Missing where the sampler has timesteps of its own. */
-  readonly schedule: ScheduleEntry | undefined;
-  /** The schedule was asked for, not implied. */
-  readonly scheduleNamed: boolean;
-  /** A schedule was asked for, but the sampler takes none: worth a warning. */
-  readonly scheduleIgnored: boolean;
-}
-
-/** @throws UsageError UNKNOWN_SAMPLER or UNKNOWN_SCHEDULE, with the nearest name */
-export function resolveSampling({ sampler: samplerName = "dpmpp_2m", schedule: scheduleName }: SamplingNames): SamplingChoice {
-  const named = resolveSampler(samplerName);
-  const { sampler } = named;
-  const isAutomatic = scheduleName !== undefined && normalName(scheduleName) === automatic;
-  const asked = isAutomatic ? undefined : scheduleName === undefined ? named.schedule : resolveSchedule(scheduleName);
-  if (sampler.space === "timestep" || sampler.takesNoSchedule)
-    return { sampler, schedule: undefined, scheduleNamed: false, scheduleIgnored: asked !== undefined };
-  const implied = sampler.ownSigmas ? undefined : resolveSchedule(sampler.schedule);
-  return { sampler, schedule: asked ?? implied, scheduleNamed: asked !== undefined, scheduleIgnored: false };
-}
-
-/** A1111's word for the schedule that a sampler's name alone implies. */
-const automatic = "automatic";
-
-/** A sampler, and the schedule if the name is a label that ends in one ("Automatic": none). @throws UsageError UNKNOWN_SAMPLER */
-export function resolveSampler(name: string): { sampler: SamplerEntry; schedule: ScheduleEntry | undefined } {
-  const whole = findByName(samplers, name);
-  if (whole !== undefined) return { sampler: whole, schedule: undefined };
-  const wanted = normalName(name);
-  const own = wanted.endsWith(`_${automatic}`) ? findByName(samplers, wanted.slice(0, -automatic.length - 1)) : undefined;
-  if (own !== undefined) return { sampler: own, schedule: undefined };
-  for (const schedule of scheduleTable) {
-    for (const ending of [schedule.name, ...schedule.aliases, normalName(schedule.label)].map((spelling) => `_${spelling}`)) {
-      const sampler = wanted.endsWith(ending) ? findByName(samplers, wanted.slice(0, -ending.length)) : undefined;
-      if (sampler !== undefined) return { sampler, schedule };
-    }
-  }
-  throw unknownName("UNKNOWN_SAMPLER", "sampler", name, samplers);
-}
+import type { Beginning } from "./unipc-from-picture.ts";
 
 export interface SamplingPlan {
   readonly choice: SamplingChoice;
@@ -90,69 +43,84 @@ export function planSampling(noise: NoiseSchedule, options: PlanOptions): Sampli
   checkPlanOptions(noise, options);
   const choice = resolveSampling(options);
   const { sampler } = choice;
-  const eta = options.eta ?? sampler.eta;
-  const rules = rulesOf(options.compat);
-  const share = shareOf(options, noise);
-  const steps = share?.steps ?? options.steps;
   const common = {
     choice,
-    initialLatentScale: 0,
     needsNegative: sampler.cfgPlusPlus !== undefined,
     guidanceFactor: sampler.cfgPlusPlus?.guidanceFactor ?? 1,
-    wholeTimesteps: rules.timesteps === "whole",
+    wholeTimesteps: rulesOf(options.compat).timesteps === "whole",
   };
-  if (sampler.space === "timestep") {
-    if (options.sigmas !== undefined) throw sigmasNotTaken(sampler.name);
-    const all = sampler.transitions(noise, steps, { eta, compat: options.compat });
-    const asSigmas = sampler.sigmasInA1111 && options.compat === "a1111";
-    const part = share && asSigmas ? { ...share, timestepSteps: share.sigmaSteps, noisedBefore: 0 } : share;
-    if (part?.timestepSteps === 0) return nothingToRun(common);
-    const transitions = part ? all.slice(-part.timestepSteps) : all;
-    return {
-      ...common,
-      sigmas: transitionSigmas(transitions),
-      yields: transitions.length + (sampler.name === "plms" && transitions.length > 1 ? 1 : 0),
-      ...(part ? vpStart(all, part) : { initialNoiseScale: asSigmas ? Math.sqrt(1 - all[0]!.alphaBar) : 1 }),
-      brownian: undefined,
-      run: (parts) => sampler.sample({ ...parts, transitions, eta }),
-    };
-  }
-  if (sampler.takesNoSchedule && options.sigmas && !(options.sigmas[1]! > 0)) throw noRange(sampler.name);
-  if (share?.sigmaSteps === 0) return nothingToRun(common);
-  const all = options.sigmas ?? plannedSigmas(noise, sampler, choice, { ...options, steps });
-  const sigmas = share && options.sigmas === undefined ? all.slice(-share.sigmaSteps - 1) : all;
-  const { churn: amount = 0, churnMin: from = 0, churnMax: to = Number.POSITIVE_INFINITY, noiseScale } = options;
-  const largest = sigmas[0]!;
-  const unitVariance = startsWithUnitVariance(noise, choice, {
-    largest,
-    hasPicture: share !== undefined,
-    compat: options.compat,
-  });
-  // The path goes over the whole schedule, also where a part of it runs; ComfyUI's over that part.
-  const path = options.compat === "comfy" ? sigmas : all;
+  const share = shareOf(options, noise);
+  const own =
+    sampler.space === "timestep" ? vpPlan(noise, sampler, share, options) : kPlan(noise, sampler, choice, share, options);
+  return { ...common, ...own };
+}
+
+type OwnPlan = Omit<SamplingPlan, "choice" | "needsNegative" | "guidanceFactor" | "wholeTimesteps">;
+
+/** In VP space. */
+function vpPlan(
+  noise: NoiseSchedule,
+  sampler: TimestepSamplerEntry,
+  share: Share | undefined,
+  { sigmas, steps, eta = sampler.eta, compat }: PlanOptions,
+): OwnPlan {
+  if (sigmas !== undefined) throw sigmasNotTaken(sampler.name);
+  const all = sampler.transitions(noise, share?.steps ?? steps, { eta, compat });
+  const asSigmas = sampler.sigmasInA1111 && compat === "a1111";
+  const part = share && asSigmas ? { ...share, timestepSteps: share.sigmaSteps, noisedBefore: 0 } : share;
+  if (part?.timestepSteps === 0) return nothingToRun;
+  const transitions = part ? all.slice(-part.timestepSteps) : all;
+  const unit = { initialNoiseScale: asSigmas ? Math.sqrt(1 - all[0]!.alphaBar) : 1, initialLatentScale: 0 };
   return {
-    ...common,
-    sigmas,
-    yields: sampler.yields?.(sigmas) ?? sigmas.length - 1,
-    initialNoiseScale: unitVariance ? Math.sqrt(largest ** 2 + 1) : largest,
-    initialLatentScale: share ? 1 : 0,
-    brownian: sampler.brownian ? { sigmaMin: path.findLast((sigma) => sigma > 0) ?? largest, sigmaMax: path[0]! } : undefined,
-    run: (parts) => sampler.sample({ ...parts, sigmas, eta, noiseScale, churn: { amount, from, to } }),
+    sigmas: transitionSigmas(transitions),
+    yields: transitions.length + (sampler.name === "plms" && transitions.length > 1 ? 1 : 0),
+    ...(part ? vpStart(all, part) : unit),
+    brownian: undefined,
+    run: (parts) => sampler.sample({ ...parts, transitions, eta }),
   };
 }
 
-interface Beginning {
-  /** The sigma where the run begins. */
-  readonly largest: number;
-  readonly hasPicture: boolean;
-  readonly compat: PlanOptions["compat"];
+/** In k-space. */
+function kPlan(
+  noise: NoiseSchedule,
+  sampler: SigmaSamplerEntry,
+  choice: SamplingChoice,
+  share: Share | undefined,
+  options: PlanOptions,
+): OwnPlan {
+  const { compat, eta = sampler.eta, noiseScale } = options;
+  if (sampler.takesNoSchedule && options.sigmas && !(options.sigmas[1]! > 0)) throw noRange(sampler.name);
+  if (share?.sigmaSteps === 0) return nothingToRun;
+  const steps = share?.steps ?? options.steps;
+  const all = options.sigmas ?? plannedSigmas(noise, sampler, choice, { ...options, steps });
+  // The path goes over the whole schedule, also where a part of it runs; ComfyUI's over that part.
+  const partOfAll = share && options.sigmas === undefined ? all.slice(-share.sigmaSteps - 1) : all;
+  const path = compat === "comfy" ? partOfAll : all;
+  const isOwn = options.sigmas === undefined && !choice.scheduleNamed;
+  const inA1111 = share && isOwn && compat === "a1111" ? sampler.fromPictureInA1111?.(noise, share) : undefined;
+  const largest = partOfAll[0]!;
+  const unitVariance = startsWithUnitVariance(noise, choice, { largest, hasPicture: share !== undefined, compat });
+  const { sigmas, initialNoiseScale, initialLatentScale }: Beginning = inA1111 ?? {
+    sigmas: partOfAll,
+    initialNoiseScale: unitVariance ? Math.sqrt(largest ** 2 + 1) : largest,
+    initialLatentScale: share ? 1 : 0,
+  };
+  const { churn: amount = 0, churnMin: from = 0, churnMax: to = Number.POSITIVE_INFINITY } = options;
+  return {
+    sigmas,
+    yields: sampler.yields?.(sigmas) ?? sigmas.length - 1,
+    initialNoiseScale,
+    initialLatentScale,
+    brownian: sampler.brownian ? { sigmaMin: path.findLast((sigma) => sigma > 0) ?? largest, sigmaMax: path[0]! } : undefined,
+    run: (parts) => sampler.sample({ ...parts, sigmas, eta, noiseScale, churn: { amount, from, to } }),
+  };
 }
 
 /** Whether a run in k-space begins as a VP latent does, at noise times sqrt(sigma^2 + 1). */
 function startsWithUnitVariance(
   noise: NoiseSchedule,
   { sampler, schedule, scheduleNamed }: SamplingChoice,
-  { largest, hasPicture, compat }: Beginning,
+  { largest, hasPicture, compat }: { largest: number; hasPicture: boolean; compat: PlanOptions["compat"] },
 ): boolean {
   const { unitVarianceStart } = rulesOf(compat);
   if (unitVarianceStart === "from-largest" && largest >= noise.sigmaMax * (1 - 1e-5)) return true;

@@ -58,20 +58,17 @@ function longer(steps: number, strength: number, timesteps: number): number {
 }
 
 /** A plan without steps: the latent comes back as it is. */
-export function nothingToRun<Common>(common: Common) {
-  return {
-    ...common,
-    sigmas: [0],
-    yields: 0,
-    initialNoiseScale: 0,
-    initialLatentScale: 1,
-    brownian: undefined,
-    // biome-ignore lint/correctness/useYield: it has no steps
-    async *run({ x }: Pick<Run<never>, "x">): Sampling {
-      return x;
-    },
-  };
-}
+export const nothingToRun = {
+  sigmas: [0],
+  yields: 0,
+  initialNoiseScale: 0,
+  initialLatentScale: 1,
+  brownian: undefined,
+  // biome-ignore lint/correctness/useYield: it has no steps
+  async *run({ x }: Pick<Run<never>, "x">): Sampling {
+    return x;
+  },
+};
 
 /** A latent with the noise of the first of these transitions that runs (Ho et al. 2020, eq. 4), or of one before it. */
 export function vpStart(transitions: readonly Transition[], { timestepSteps, noisedBefore }: Share) {

@@ -78,6 +78,19 @@ describe("plans", () => {
     expect(part.initialNoiseScale / part.initialLatentScale).toBeCloseTo(part.sigmas[0]!, 6);
   });
 
+  it("A1111's UniPC begins on DDIM's timesteps, from the noise of the one above", () => {
+    const part = planSampling(noise, { steps: 20, sampler: "unipc", compat: "a1111", strength: 0.75 });
+    expect(part.yields).toBe(15);
+    expect(part.sigmas[0]).toBeCloseTo(noise.sigmas[701]!, 6);
+    expect(part.sigmas.at(-1)).toBeCloseTo(noise.sigmaMin, 9);
+    const toVp = 1 / Math.sqrt(part.sigmas[0]! ** 2 + 1);
+    expect(toVp * part.initialLatentScale).toBeCloseTo(Math.sqrt(noise.alphaBar[751]!), 9);
+    expect(toVp * part.initialNoiseScale).toBeCloseTo(Math.sqrt(1 - noise.alphaBar[751]!), 9);
+    // Other rules, and levels that are asked for: as all samplers in k-space.
+    for (const own of [{}, { compat: "a1111", schedule: "karras" }] as const)
+      expect(planSampling(noise, { steps: 20, sampler: "unipc", strength: 0.75, ...own }).initialLatentScale).toBe(1);
+  });
+
   it.each(["dpm_fast", "dpm_adaptive"])("%s begins where other samplers do", (sampler) => {
     const { sigmas } = planSampling(noise, { steps: 20, sampler, strength: 0.75 });
     expect(sigmas[0]).toBe(planSampling(noise, { steps: 20, sampler: "euler", strength: 0.75 }).sigmas[0]);
