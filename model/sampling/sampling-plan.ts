@@ -93,8 +93,10 @@ function kPlan(
   if (share?.sigmaSteps === 0) return nothingToRun;
   const steps = share?.steps ?? options.steps;
   const all = options.sigmas ?? plannedSigmas(noise, sampler, choice, { ...options, steps });
+  // Some schedules have more levels or fewer than were asked for: the step to begin with is counted from the first one, in ComfyUI from the last.
+  const first = share && (compat === "comfy" ? -share.sigmaSteps - 1 : Math.max(steps - share.sigmaSteps, 0));
+  const partOfAll = options.sigmas === undefined ? all.slice(first) : all;
   // The path goes over the whole schedule, also where a part of it runs; ComfyUI's over that part.
-  const partOfAll = share && options.sigmas === undefined ? all.slice(-share.sigmaSteps - 1) : all;
   const path = compat === "comfy" ? partOfAll : all;
   const isOwn = options.sigmas === undefined && !choice.scheduleNamed;
   const inA1111 = share && isOwn && compat === "a1111" ? sampler.fromPictureInA1111?.(noise, share) : undefined;

@@ -4,7 +4,7 @@
  */
 
 import type { Device, Tensor } from "../../engine/index.ts";
-import { epsFrom, x0From } from "../denoiser/parameterisation.ts";
+import { denoisedFrom, epsFrom, inputScale, x0From } from "../denoiser/parameterisation.ts";
 import type { NoiseSchedule } from "../sampling/noise-schedule.ts";
 import type { BothDenoised, Denoiser, NoiseLevel } from "../sampling/sampler.ts";
 
@@ -32,11 +32,10 @@ export class ClosedFormDenoiser implements Denoiser {
   }
 
   async denoise(x: Tensor, sigma: number): Promise<Tensor> {
-    const cIn = 1 / Math.sqrt(sigma * sigma + 1);
+    const cIn = inputScale(sigma);
     const exact = this.#schedule.sigmaToTimestep(sigma);
     const timestep = this.#form.wholeTimesteps ? Math.round(exact) : exact;
-    // eps: D = x - sigma out.  v (Salimans & Ho 2022): D = x / (sigma^2 + 1) - sigma out / sqrt(sigma^2 + 1).
-    const [ofX, ofOut] = this.#form.prediction === "eps" ? [1, -sigma] : [cIn * cIn, -sigma * cIn];
+    const [ofX, ofOut] = denoisedFrom(this.#form.prediction, sigma);
     return await this.#answer(x, timestep, (value) => ofX * value + ofOut * this.#out(value * cIn, timestep));
   }
 

@@ -52,6 +52,14 @@ describe("plans", () => {
     expect([whole.initialLatentScale, whole.initialNoiseScale]).toEqual([0, whole.sigmas[0]]);
   });
 
+  it("a schedule of more levels than steps: sigmas[steps - t_enc - 1:], and ComfyUI's the last of them", () => {
+    const asked = { steps: 30, sampler: "euler", schedule: "ddim" };
+    const whole = planSampling(noise, asked); // 31 levels, and 0
+    expect(whole.sigmas.length).toBe(32);
+    expect(planSampling(noise, { ...asked, strength: 0.5, compat: "a1111" }).sigmas).toEqual(whole.sigmas.slice(14));
+    expect(planSampling(noise, { ...asked, strength: 0.99999, compat: "comfy" }).sigmas).toEqual(whole.sigmas.slice(-31));
+  });
+
   it("VP space: variance-preserving from the first transition's alphaBar", () => {
     const part = planSampling(noise, { steps: 20, sampler: "ddim", strength: 0.5 });
     const alphaBar = 1 / (part.sigmas[0]! ** 2 + 1);
