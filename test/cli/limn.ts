@@ -1,7 +1,7 @@
 /** @file Runs the built command as users do: a process with arguments, an exit code and two streams. */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
@@ -79,6 +79,12 @@ export function errorLines(stderr: string): { code: string; message: string; hin
     throw new Error(`not one error line and one hint line:\n${stderr}`);
   }
   return { code: match[1]!, message: match[2]!, hint: hints[0]!.slice("hint: ".length) };
+}
+
+/** An environment with limn's own cache in `folder`, and not in the home of whoever runs the tests. The shaders that the driver has compiled stay where they are. */
+export function ownCache(folder: string) {
+  const usual = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
+  return { XDG_CACHE_HOME: folder, MESA_SHADER_CACHE_DIR: process.env["MESA_SHADER_CACHE_DIR"] ?? usual };
 }
 
 /** A folder that is gone after the tests of this file. */

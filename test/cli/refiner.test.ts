@@ -6,7 +6,7 @@ import { readPictureTexts } from "../../cli/metadata/picture-texts.ts";
 import { recipeOf } from "../../cli/metadata/recognise.ts";
 import { parseArguments } from "../../cli/syntax/arguments.ts";
 import { embeddedModel } from "../reliability/picture.ts";
-import { build, limn, temporaryFolder } from "./limn.ts";
+import { build, limn, ownCache, temporaryFolder } from "./limn.ts";
 
 const options = (...args: string[]) => parseArguments([...args, "fox"], "0").options;
 
@@ -29,7 +29,7 @@ describe("a picture with a refiner", () => {
   const folder = temporaryFolder();
   const refiner = join(folder, "refiner.safetensors");
   const picture = join(folder, "p.png");
-  const env = { XDG_CACHE_HOME: join(folder, "cache") };
+  const env = ownCache(join(folder, "cache"));
   const small = ["-W", "64", "-H", "64", "-s", "4", "--seed", "3", "--sampler", "euler"];
   beforeAll(async () => {
     build();

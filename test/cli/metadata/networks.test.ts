@@ -6,11 +6,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { decodePng } from "../../../cli/png/png.ts";
 import { addonBytes, random } from "../../addons/small-model.ts";
 import { rrdbNetwork } from "../../upscale/networks.ts";
-import { build, errorLines, limn, temporaryFolder } from "../limn.ts";
+import { build, errorLines, limn, ownCache, temporaryFolder } from "../limn.ts";
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const env = { XDG_CACHE_HOME: at("cache"), TMPDIR: tmpdir() };
+const env = { ...ownCache(at("cache")), TMPDIR: tmpdir() };
 const quick = ["-W", "64", "-H", "64", "-s", "2", "--seed", "3", "-q"];
 const folders = ["--lora-dir", at("loras"), "--embedding-dir", at("embeddings"), "--model-dir", at("upscalers")];
 

@@ -2,12 +2,11 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFil
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { decodePng, encodePng, readPngTexts } from "../../../cli/png/png.ts";
-import { build, errorLines, limn, root, temporaryFolder } from "../limn.ts";
+import { build, errorLines, limn, ownCache, root, temporaryFolder } from "../limn.ts";
 
 const quick = ["a red (fox:1.2) [hat:boat:0.5]", "-W", "64", "-H", "64", "-s", "2", "--seed", "3", "-q"];
 const folder = temporaryFolder();
-// Hashes are remembered here, not in the home of whoever runs the tests.
-const env = { XDG_CACHE_HOME: join(folder, "cache") };
+const env = ownCache(join(folder, "cache"));
 const at = (name: string) => join(folder, name);
 
 interface Report {
