@@ -58,9 +58,12 @@ export function checkHires(options: HiresOptions, first: Size): Hires {
   const { enlarged, size } = target;
   const sides = [width, height, enlarged.width, enlarged.height, size.width, size.height];
   if (!sides.every((side) => Number.isInteger(side) && side >= 0 && side <= mostSide) || Math.min(size.width, size.height) < 64) {
-    throw new UsageError("INVALID_HIRES_SIZE", `hires size: ${width}x${height} makes a picture of ${size.width}x${size.height}`, {
+    const asked = width === 0 && height === 0 ? `hires scale: ${scale}` : `hires size: ${width}x${height}`;
+    const isCut = enlarged.width !== size.width || enlarged.height !== size.height;
+    const cut = isCut ? `, cut from ${enlarged.width}x${enlarged.height}` : "";
+    throw new UsageError("INVALID_HIRES_SIZE", `${asked} makes a picture of ${size.width}x${size.height}${cut}`, {
       hint: `sides may have 64 to ${mostSide} pixels`,
-      context: { width, height },
+      context: { scale, width, height },
     });
   }
   if (!(denoise >= 0 && denoise <= 1)) {

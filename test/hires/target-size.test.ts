@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { checkHires } from "../../model/hires/hires.ts";
 import { hiresTarget } from "../../model/hires/target-size.ts";
 
 const first = { width: 512, height: 768 };
@@ -29,4 +30,11 @@ test("a size of other proportions cuts what is too much, half of it on each side
     cut: { left: 11, top: 0 }, // 23 cells too much
     size: { width: 616, height: 1200 },
   });
+});
+
+test("a size that can't be is told as it was asked for, with what it would be cut from", () => {
+  expect(() => checkHires({ scale: 8 }, { width: 4096, height: 4096 })).toThrow("hires scale: 8 makes a picture of 32768x32768");
+  expect(() => checkHires({ width: 1024, height: 4096 }, { width: 512, height: 64 })).toThrow(
+    "hires size: 1024x4096 makes a picture of 1024x4096, cut from 32768x4096",
+  );
 });

@@ -72,7 +72,7 @@ function namedTensors(file: string, root: PickleValue): Map<string, PickleTensor
       refuse(
         "PICKLE_TOO_LARGE",
         file,
-        `more than ${maxTensors} tensors, or nested more than ${maxDepth} deep`,
+        `more than ${maxTensors} tensors or ${maxVisits} values, nested more than ${maxDepth} deep, or a name longer than ${maxName}`,
         "no model is like that",
       );
     }

@@ -65,7 +65,7 @@ export async function* ddimCfgPp(run: TimestepRun): Sampling {
 }
 
 /** The factors of eps and of fresh noise in eq. 12. */
-export function ddimSplit({ alphaBar, nextAlphaBar }: Transition, eta: number): { direction: number; noise: number } {
+function ddimSplit({ alphaBar, nextAlphaBar }: Transition, eta: number): { direction: number; noise: number } {
   const variance = eta ** 2 * ((1 - nextAlphaBar) / (1 - alphaBar)) * (1 - alphaBar / nextAlphaBar);
   return { direction: Math.sqrt(1 - nextAlphaBar - variance), noise: Math.sqrt(variance) };
 }
