@@ -50,15 +50,15 @@ function endPiece(symbols: number[]): void {
 /** Of 's, 't, 'm, 'd, 're, 've, 'll; 0 for anything else. */
 function contractionLength(text: string, apostrophe: number): number {
   switch (text.charCodeAt(apostrophe + 1) | lowerCase) {
-    case 0x73 /* s */:
-    case 0x74 /* t */:
-    case 0x6d /* m */:
-    case 0x64 /* d */:
+    case 0x73: // s
+    case 0x74: // t
+    case 0x6d: // m
+    case 0x64: // d
       return 2;
-    case 0x72 /* r */:
-    case 0x76 /* v */:
+    case 0x72: // r
+    case 0x76: // v
       return (text.charCodeAt(apostrophe + 2) | lowerCase) === 0x65 /* e */ ? 3 : 0;
-    case 0x6c /* l */:
+    case 0x6c: // l
       return (text.charCodeAt(apostrophe + 2) | lowerCase) === 0x6c /* l */ ? 3 : 0;
     default:
       return 0;

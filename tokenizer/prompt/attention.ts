@@ -31,45 +31,43 @@ export function parseAttention(prompt: string): WeightedText[] {
   let start = 0;
   for (let at = 0; at < prompt.length; at++) {
     switch (prompt.charCodeAt(at)) {
-      case 0x5c /* \ */:
-        {
-          stretches.addText(start, at);
-          start = at + 1;
-          if (isEscapable(prompt.charCodeAt(start))) at = start;
-          else stretches.add("", 1);
-          break;
-        }
-      case 0x28 /* ( */:
+      case 0x5c: // \
+        stretches.addText(start, at);
+        start = at + 1;
+        if (isEscapable(prompt.charCodeAt(start))) at = start;
+        else stretches.add("", 1);
+        break;
+      case 0x28: // (
         stretches.addText(start, at);
         round.push(stretches.begin());
         start = at + 1;
         break;
-      case 0x5b /* [ */:
+      case 0x5b: // [
         stretches.addText(start, at);
         square.push(stretches.begin());
         start = at + 1;
         break;
-      case 0x29 /* ) */:
+      case 0x29: // )
         if (round.length === 0) break;
         stretches.addText(start, at);
         stretches.close(round, up);
         start = at + 1;
         break;
-      case 0x5d /* ] */:
+      case 0x5d: // ]
         if (square.length === 0) break;
         stretches.addText(start, at);
         stretches.close(square, down);
         start = at + 1;
         break;
-      case 0x3a /* : */:
-        {
-          const weight = round.length === 0 ? undefined : weightAt(prompt, at + 1);
-          if (!weight) break;
-          stretches.addText(start, at);
-          stretches.close(round, numberOf(weight.text));
-          at = weight.close;
-          start = at + 1;
-        }
+      case 0x3a: {
+        // :
+        const weight = round.length === 0 ? undefined : weightAt(prompt, at + 1);
+        if (!weight) break;
+        stretches.addText(start, at);
+        stretches.close(round, numberOf(weight.text));
+        at = weight.close;
+        start = at + 1;
+      }
     }
   }
   stretches.addText(start, prompt.length);

@@ -15,19 +15,19 @@ export function checkDepth(prompt: string): void {
   let deepest = 0;
   for (let at = 0; at < prompt.length; at++) {
     switch (prompt.charCodeAt(at)) {
-      case 0x5c /* \ */:
+      case 0x5c: // \
         at++;
         break;
-      case 0x28 /* ( */:
+      case 0x28: // (
         round++;
         break;
-      case 0x5b /* [ */:
+      case 0x5b: // [
         square++;
         break;
-      case 0x29 /* ) */:
+      case 0x29: // )
         if (round > 0) round--;
         break;
-      case 0x5d /* ] */:
+      case 0x5d: // ]
         if (square > 0) square--;
     }
     if (round + square > deepest) deepest = round + square;

@@ -44,45 +44,45 @@ export function matchBrackets(prompt: string): Brackets | undefined {
   for (let at = 0; at < length; at++) {
     const unit = prompt.charCodeAt(at);
     switch (unit) {
-      case 0x5c /* \ */:
+      case 0x5c: // \
         at++;
         if (at === length || prompt[at] === "\n") return undefined;
         break;
-      case 0x28 /* ( */:
-      case 0x5b /* [ */:
+      case 0x28: // (
+      case 0x5b: // [
         marks[at] = 1;
         open.push(at, unit === 0x28);
         break;
-      case 0x3a /* : */:
-      case 0x7c /* | */:
-        {
-          const frame = open.last;
-          if (unit === 0x3a) marks[at] = 1;
-          else if (!frame || frame.round) return undefined;
-          if (!frame) break;
-          if (frame.separators > 0 && frame.separator !== unit) return undefined;
-          next[frame.last] = at;
-          frame.last = at;
-          frame.separator = unit;
-          frame.separators++;
+      case 0x3a: // :
+      case 0x7c: {
+        // |
+        const frame = open.last;
+        if (unit === 0x3a) marks[at] = 1;
+        else if (!frame || frame.round) return undefined;
+        if (!frame) break;
+        if (frame.separators > 0 && frame.separator !== unit) return undefined;
+        next[frame.last] = at;
+        frame.last = at;
+        frame.separator = unit;
+        frame.separators++;
+        break;
+      }
+      case 0x29: // )
+      case 0x5d: {
+        // ]
+        marks[at] = 1;
+        const frame = open.last;
+        const kind = frame?.round === (unit === 0x29) ? kindOf(prompt, frame, at) : 0;
+        if (!frame || kind === 0) {
+          // Nothing around a lone bracket can be a group, as those have none in them.
+          if (!open.abandon()) return undefined;
           break;
         }
-      case 0x29 /* ) */:
-      case 0x5d /* ] */:
-        {
-          marks[at] = 1;
-          const frame = open.last;
-          const kind = frame?.round === (unit === 0x29) ? kindOf(prompt, frame, at) : 0;
-          if (!frame || kind === 0) {
-            // Nothing around a lone bracket can be a group, as those have none in them.
-            if (!open.abandon()) return undefined;
-            break;
-          }
-          kinds[frame.at] = kind;
-          next[frame.last] = at;
-          opening[at] = frame.at;
-          if (open.close(kind) > maxDepth) return undefined;
-        }
+        kinds[frame.at] = kind;
+        next[frame.last] = at;
+        opening[at] = frame.at;
+        if (open.close(kind) > maxDepth) return undefined;
+      }
     }
   }
   return open.abandon() ? { kinds, next, opening, marks } : undefined;
