@@ -65,7 +65,7 @@ function isSmall(x: Tensor, { pixels, channels, groups }: Sizes): boolean {
   return (
     width % 4 === 0 &&
     x.device.accepts(groupNormWhole.name) &&
-    pixels * width <= (x.device.tier === "software" ? 4096 : 65536) &&
+    pixels * width <= (x.device.tier === "software" ? 10240 : 65536) &&
     x.bytes <= x.device.limits.maxStorageBufferBindingSize
   );
 }
