@@ -30,8 +30,8 @@ const bundled = /^bundle_emb\./;
 
 /**
  * Reads the header of an add-on. Its numbers are read when it is merged, so the source stays open as long as the file is in use.
- * @throws ModelFileError LORA_UNKNOWN_PARTS for tensors that no adapter of the known kinds has, NOT_A_LORA where that is all it has, and
- *   those of openTensors
+ * @throws ModelFileError LORA_UNKNOWN_PARTS for tensors that no adapter of the known kinds has, NOT_A_LORA where that is all it has,
+ *   LORA_DUPLICATE for two tensors that are the same part of one module, and those of openTensors
  */
 export async function openLora(source: ByteSource, options: SafetensorsOptions = {}): Promise<LoraFile> {
   const file = await openTensors(source, options);
@@ -46,7 +46,9 @@ export async function openLora(source: ByteSource, options: SafetensorsOptions =
     }
     const parts = adapters.get(found.module) ?? new Map<Part, TensorEntry>();
     adapters.set(found.module, parts);
-    if (!parts.has(found.part)) parts.set(found.part, entry);
+    const same = parts.get(found.part);
+    if (same) throw duplicate(source, same.name, key);
+    parts.set(found.part, entry);
   }
   // A (IA)3 vector is a tensor named `weight`, and so is every tensor of a checkpoint.
   for (const [module, parts] of adapters) if (parts.has("weight") && !parts.has("on_input")) unknown.push(`${module}.weight`);
@@ -65,6 +67,15 @@ function notALora({ name }: ByteSource): ModelFileError {
   return new ModelFileError("NOT_A_LORA", `${name}: the file holds no LoRA: no tensor has the name of an adapter's part`, {
     hint: "`limn inspect` shows what it holds; a whole model is given with -m, a textual inversion with --embedding-dir",
     context: { file: name },
+  });
+}
+
+/** Two adapters in one file (PEFT names them), or one module in two spellings: either alone would be half of what was asked for. */
+function duplicate({ name }: ByteSource, first: string, second: string): ModelFileError {
+  const [one, other] = [printable(first), printable(second)];
+  return new ModelFileError("LORA_DUPLICATE", `${name}: two tensors are the same part of one module: ${one} and ${other}`, {
+    hint: "it holds more than one adapter: save each to a file of its own",
+    context: { file: name, tensors: [one, other] },
   });
 }
 

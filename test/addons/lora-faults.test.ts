@@ -208,6 +208,16 @@ describe("with a model", () => {
       },
     );
 
+    it("two adapters in one file, as PEFT names them, are not mixed up", async () => {
+      const module = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_k";
+      const tensors = ["default", "other"].flatMap((name) => [
+        [`${module}.lora_A.${name}.weight`, random(4, 64)] as const,
+        [`${module}.lora_B.${name}.weight`, random(64, 4)] as const,
+      ]);
+      const error = await refusal(addon(Object.fromEntries(tensors)));
+      expect([error.code, error.message]).toEqual(["LORA_DUPLICATE", expect.stringContaining("lora_A.other.weight")]);
+    });
+
     it("a checkpoint, or anything else, is no LoRA", async () => {
       for (const name of ["model.diffusion_model.input_blocks.0.0.weight", "emb_params"]) {
         expect((await refusal(addon({ [name]: random(4, 4) }))).code).toBe("NOT_A_LORA");
