@@ -179,6 +179,21 @@ describe.each(["software", "f32"] as const)("on the %s tier", (tier) => {
     });
   });
 
+  test("infinities that are let through stay what they are, in f32 too", async () => {
+    const weight = tensor("a.weight", [128, 256], "F16");
+    const bytes = weight.bytes.slice();
+    bytes.set([0, 0x7c], 2 * 777);
+    bytes.set([0, 0xfc], 2 * 12_345);
+    weight.values[777] = Number.POSITIVE_INFINITY;
+    weight.values[12_345] = Number.NEGATIVE_INFINITY;
+    await build(
+      [{ ...weight, bytes }],
+      (weights) => weights.at("a").linear(),
+      async (made) => expect(await made.read()).toEqual(permuted(weight.values, 128, 256)),
+      { weightDType: "f32", allowNonfinite: true },
+    );
+  });
+
   test("rows 21 and 22: values beyond f16 keep their tensor in f32, zeros are told", async () => {
     const large = tensor("large.weight", [128, 256], "F32");
     large.values[777] = 70_000;
