@@ -38,7 +38,15 @@ export interface MemoryCounters {
 }
 
 /** WebGPU's buffer usage bits: numbers of the specification, so that no global of a host environment is needed. */
-export const bufferUsage = { MAP_READ: 1, MAP_WRITE: 2, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128, QUERY_RESOLVE: 512 } as const;
+export const bufferUsage = {
+  MAP_READ: 1,
+  MAP_WRITE: 2,
+  COPY_SRC: 4,
+  COPY_DST: 8,
+  UNIFORM: 64,
+  STORAGE: 128,
+  QUERY_RESOLVE: 512,
+} as const;
 
 let nextId = 1;
 

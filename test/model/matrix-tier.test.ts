@@ -18,6 +18,7 @@ afterAll(() => device.close());
 it("agrees with the originals within 1e-2", { timeout: 600_000 }, async ({ skip }) => {
   noMatrices(device, skip);
   const { tensors } = await traceFiles(device, { model: embeddedModel, cases: embeddedCases });
+  expect(groups.filter(({ pattern }) => worst(tensors, pattern)).map(({ name }) => name)).toEqual(["text", "U-Net", "VAE"]);
   for (const { name, pattern } of groups) {
     const tensor = worst(tensors, pattern);
     if (tensor === undefined) continue;
