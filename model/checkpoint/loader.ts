@@ -54,7 +54,8 @@ export async function loadTargets(
   device.flush();
   // Where infinities are let through, finding the largest finite number beside them is the CPU's.
   const unpacker = new GpuUnpacker(device, options.allowNonfinite ? [] : targets);
-  const staging = device.isSoftware ? new StagingWriter(device) : undefined;
+  const targetBytes = targets.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+  const staging = device.isSoftware ? new StagingWriter(device, targetBytes) : undefined;
   try {
     const reads = planReads(targets);
     const memory = memoryFor(

@@ -8,16 +8,21 @@ import { bufferUsage } from "../../engine/pool.ts";
 import { queueWrite } from "./queue-write.ts";
 
 const pieceBytes = 8 * 1024 * 1024;
-const pieces = 8;
+const maxPieces = 8;
+/** Staging memory is fresh at first too: one piece for so many bytes that it will pass on. */
+const bytesPerPiece = 4 * pieceBytes;
 /** GPUMapMode.WRITE: not every host has WebGPU's globals. */
 const mapWrite = 2;
 
 export class StagingWriter {
   readonly #gpu: GPUDevice;
+  readonly #count: number;
   readonly #pieces: GPUBuffer[] = [];
 
-  constructor({ gpu }: Device) {
+  /** @param bytes all that is to be written, about */
+  constructor({ gpu }: Device, bytes: number) {
     this.#gpu = gpu;
+    this.#count = Math.min(maxPieces, Math.ceil(bytes / bytesPerPiece));
   }
 
   /**
@@ -38,7 +43,7 @@ export class StagingWriter {
   /** What the queue has copied from since it was last written to. */
   #free(): GPUBuffer[] {
     try {
-      while (this.#pieces.length < pieces) this.#pieces.push(this.#make());
+      while (this.#pieces.length < this.#count) this.#pieces.push(this.#make());
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       // The host's memory is used up: there are fewer.

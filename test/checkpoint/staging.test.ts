@@ -5,7 +5,7 @@ import { createDevice } from "../kernels/harness.ts";
 
 test("every byte arrives, whether staging memory is free for all, a part or nothing of it", async () => {
   const device = await createDevice({});
-  const staging = new StagingWriter(device);
+  const staging = new StagingWriter(device, 2 ** 30);
   try {
     // 64 MiB of staging memory; nothing is awaited between the writes, so the second finds a part of it, the third none.
     const sizes = [40, 40, 20].map((mebibytes) => mebibytes * 1024 * 1024 - 4);
