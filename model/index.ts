@@ -1,5 +1,20 @@
 /** @file The library: `import { StableDiffusion } from "limn"`. Runs in Node and in the browser. */
-export { Device, type DeviceOptions, LimnError } from "../engine/index.ts";
+export {
+  AdapterError,
+  Device,
+  DeviceError,
+  type DeviceOptions,
+  FileSystemError,
+  ImageError,
+  LimnError,
+  ModelFileError,
+  NetworkError,
+  NonFiniteError,
+  OutOfMemoryError,
+  ShaderError,
+  ShapeError,
+  UsageError,
+} from "../engine/index.ts";
 export { bundledEmbeddings } from "./addons/bundled-embeddings.ts";
 export { type EmbeddingFile, EmbeddingLibrary, embeddingFile, type NamedEmbeddings } from "./addons/embedding-library.ts";
 export { type HypernetworkFile, openHypernetwork } from "./addons/hypernetwork.ts";

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import * as library from "../../model/index.ts";
 import { root } from "./limn.ts";
 
 /** Not codes of ours: variables and fields of the system, a tunable, the beginning of several codes. */
@@ -40,6 +41,13 @@ describe("docs/errors.md", () => {
 
   it("has every code of the sources, and no other", () => {
     expect([...documented].sort()).toEqual([...codesInSources()].sort());
+  });
+
+  it("names classes that the library exports", () => {
+    const [table = ""] = /^\| Exit code[\s\S]*?^$/m.exec(page) ?? [];
+    const classes = [...table.matchAll(/`(\w+Error)`/g)].map((match) => match[1]!);
+    expect(classes.length).toBeGreaterThan(10);
+    expect(classes.filter((name) => !(name in library))).toEqual([]);
   });
 
   it("has each code once, with a cause and a cure", () => {
