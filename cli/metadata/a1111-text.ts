@@ -22,7 +22,7 @@ export function formatParameters(recipe: PictureRecipe): string {
 
 function entries(recipe: PictureRecipe): Entry[] {
   const { settings: s, model, vae, generator } = recipe;
-  const choice = resolveSampling({ sampler: s.sampler, schedule: s.schedule });
+  const choice = resolveSampling({ sampler: s.sampler, schedule: s.schedule, compat: s.compat });
   const varied = (s.variationStrength ?? 0) !== 0;
   return [
     ["Steps", s.steps],
@@ -110,7 +110,7 @@ function betaEntries(s: Settings, { schedule }: SamplingChoice): Entry[] {
 
 /** Sampler and schedule of the second pass. */
 function secondChoice(s: Settings): SamplingChoice {
-  return resolveSampling({ sampler: s.hiresSampler ?? s.sampler, schedule: s.hiresSchedule ?? s.schedule });
+  return resolveSampling({ sampler: s.hiresSampler ?? s.sampler, schedule: s.hiresSchedule ?? s.schedule, compat: s.compat });
 }
 
 /** What A1111 resolves "Automatic" to; it stays where the sampler's own levels have no name there. */

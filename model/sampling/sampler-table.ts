@@ -46,6 +46,8 @@ interface Names {
   readonly aliases: readonly string[];
   /** Used where the user gives none. */
   readonly eta: number;
+  /** The sampler that ComfyUI has under this name, where it is another one. */
+  readonly inComfy?: string;
   /** It asks the model twice a step, so that prompt editing counts twice as many steps (A1111). */
   readonly secondOrder?: boolean;
   /** CFG++: it needs the negative prompt's prediction even at guidance 1, and A1111 divides the guidance for DDIM. */
@@ -133,7 +135,7 @@ const uniPc = { ownSigmas: schedule.timeUniform, unitVarianceStart: true, multis
 
 export const samplers: readonly SamplerEntry[] = [
   onTimesteps("ddpm", "DDPM", ddpm, ddpmTransitions, { eta: 1 }),
-  onTimesteps("ddim", "DDIM", ddim, ddimTransitions),
+  onTimesteps("ddim", "DDIM", ddim, ddimTransitions, { inComfy: "euler" }),
   onTimesteps("ddim_trailing", "DDIM Trailing", ddim, trailingTransitions),
   onTimesteps("ddim_cfg_pp", "DDIM CFG++", ddimCfgPp, ddimTransitions, { cfgPlusPlus: { guidanceFactor: 1 / 12.5 } }),
   onTimesteps("plms", "PLMS", plms, ddimTransitions, { aliases: ["pndm"] }),

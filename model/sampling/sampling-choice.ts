@@ -21,9 +21,14 @@ export interface SamplingChoice {
 }
 
 /** @throws UsageError UNKNOWN_SAMPLER or UNKNOWN_SCHEDULE, with the nearest name */
-export function resolveSampling({ sampler: samplerName = "dpmpp_2m", schedule: scheduleName }: SamplingNames): SamplingChoice {
+export function resolveSampling({
+  sampler: samplerName = "dpmpp_2m",
+  schedule: scheduleName,
+  compat,
+}: SamplingNames & { readonly compat?: string | undefined }): SamplingChoice {
   const named = resolveSampler(samplerName);
-  const { sampler } = named;
+  const { inComfy } = named.sampler;
+  const sampler = compat === "comfy" && inComfy !== undefined ? resolveSampler(inComfy).sampler : named.sampler;
   const isAutomatic = scheduleName !== undefined && normalName(scheduleName) === automatic;
   const asked = isAutomatic ? undefined : scheduleName === undefined ? named.schedule : resolveSchedule(scheduleName);
   if (sampler.space === "timestep" || sampler.takesNoSchedule)

@@ -169,7 +169,7 @@ describe("plan", () => {
     expect(scale({ sampler: "euler", compat: "comfy" })).toBeCloseTo(unit, 6);
     expect(scale({ sampler: "euler", compat: "comfy", sigmas: [5, 1, 0] })).toBe(5);
     expect(scale({ sampler: "unipc" })).toBeCloseTo(unit, 6);
-    expect(scale({ sampler: "ddim", compat: "comfy" })).toBe(1);
+    expect(scale({ sampler: "ddim_trailing", compat: "comfy" })).toBe(1);
   });
 
   it("starts with unit variance in diffusers, wherever a schedule begins", () => {
@@ -194,6 +194,13 @@ describe("plan", () => {
     expect([asked(undefined), asked("a1111"), asked("compvis"), asked("diffusers")]).toEqual([20, 19, 20, 20]);
     // 1000 is no multiple of 30.
     expect([asked(undefined, 30), asked("a1111", 30), asked("compvis", 30)]).toEqual([30, 30, 31]);
+  });
+
+  it("takes ComfyUI's ddim for what it is there: Euler's method, on any schedule", () => {
+    const options = { steps: 10, schedule: "ddim_uniform", compat: "comfy" } as const;
+    const { choice, sigmas } = planSampling(noise, { ...options, sampler: "ddim" });
+    expect([choice.sampler.name, choice.scheduleIgnored]).toEqual(["euler", false]);
+    expect(sigmas).toEqual(planSampling(noise, { ...options, sampler: "euler" }).sigmas);
   });
 
   it("follows A1111's timesteps of LCM, the nearest distilled ones", () => {
