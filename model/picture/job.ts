@@ -5,7 +5,7 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import { printable } from "../checkpoint/printable.ts";
 import { checkHires, expectNoInit, type Hires, secondPassOptions } from "../hires/index.ts";
 import type { LoadedModel } from "../loaded-model.ts";
-import { NoiseSchedule, planSampling, randomSeed, type SamplingPlan } from "../sampling/index.ts";
+import { ignoredOptions, NoiseSchedule, planSampling, randomSeed, type SamplingPlan } from "../sampling/index.ts";
 import type { StageSize } from "../stages.ts";
 import { type Conditioning, contextRows } from "../text/conditioning.ts";
 import { type PromptPlans, planPrompts } from "../text/prompt-rules.ts";
@@ -151,6 +151,8 @@ function jobOf(
   const { choice } = planned.plan;
   if (choice.scheduleIgnored && options.schedule !== undefined)
     warnings.push(`sampler ${choice.sampler.name} has timesteps of its own: schedule ${options.schedule} is ignored`);
+  // A second pass has mostly the first one's sampler.
+  warnings.push(...ignoredOptions(choice.sampler, options).filter((text) => !warnings.includes(text)));
   if (options.clipSkip !== undefined && options.clipSkip > 1 && config.family !== "sd1")
     warnings.push("clip skip is for SD 1 models: this one has a layer of its own, and it is ignored");
   for (const { unknownEmbeddings } of [planned.prompts.prompt, planned.prompts.negative])

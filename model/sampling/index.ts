@@ -8,6 +8,7 @@ export {
   ownRules,
   rulesOf,
 } from "./compatibility.ts";
+export { ignoredOptions } from "./ignored-options.ts";
 export { LatentNoise, type LatentShape, type NoiseOptions } from "./latent-noise.ts";
 export { editDistance, nearestName } from "./nearest-name.ts";
 export { alphaBarToSigma, NoiseSchedule, type NoiseScheduleConfig } from "./noise-schedule.ts";

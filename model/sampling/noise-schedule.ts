@@ -22,7 +22,7 @@ export interface NoiseScheduleConfig {
 }
 
 /** alphaBar that k-space samplers see at zero terminal SNR. */
-const NEARLY_ZERO = 4.8973451890853435e-8;
+export const NEARLY_ZERO = 4.8973451890853435e-8;
 
 export class NoiseSchedule {
   /** Number of training timesteps T. */
@@ -86,6 +86,14 @@ export class NoiseSchedule {
     const low = Math.floor(t);
     const [below, above] = [this.#logSigmas[low]!, this.#logSigmas[Math.ceil(t)]!];
     return Math.exp(below + (t - low) * (above - below));
+  }
+
+  /** The same with the polyline through (t, ln alphaBar_t), as the authors of DPM-Solver and UniPC have it. */
+  timestepToSigmaByAlpha(timestep: number): number {
+    const t = Math.min(Math.max(timestep, 0), this.timesteps - 1);
+    const low = Math.floor(t);
+    const log = (at: number) => Math.log(Math.max(this.alphaBar[at]!, NEARLY_ZERO));
+    return alphaBarToSigma(Math.exp(log(low) + (t - low) * (log(Math.ceil(t)) - log(low))));
   }
 }
 

@@ -23,7 +23,7 @@ import { heun } from "./samplers/heun.ts";
 import { ipndm } from "./samplers/ipndm.ts";
 import { lcm } from "./samplers/lcm.ts";
 import { lms } from "./samplers/lms.ts";
-import { plms } from "./samplers/plms.ts";
+import { endOfFirst, plms } from "./samplers/plms.ts";
 import { resMultistep } from "./samplers/res-multistep.ts";
 import { restart, restartSteps } from "./samplers/restart.ts";
 import { tcd } from "./samplers/tcd.ts";
@@ -38,7 +38,7 @@ import {
   type Transition,
   trailingTransitions,
 } from "./transitions.ts";
-import { type Beginning, unipcFromPicture } from "./unipc-from-picture.ts";
+import { type Beginning, unipcFromPicture, unipcSigmas } from "./unipc-in-a1111.ts";
 
 interface Names {
   readonly name: string;
@@ -46,8 +46,10 @@ interface Names {
   readonly aliases: readonly string[];
   /** Used where the user gives none. */
   readonly eta: number;
-  /** The sampler that ComfyUI has under this name, where it is another one. */
-  readonly inComfy?: string;
+  /** Fresh noise that it adds: eta says how much, churn does, or always the same. Default: none. */
+  readonly noise?: "eta" | "churn" | "always";
+  /** What ComfyUI has under this name, where it is another sampler: one of the table, or one that has no name here. */
+  readonly inComfy?: string | SigmaSamplerEntry;
   /** It asks the model twice a step, so that prompt editing counts twice as many steps (A1111). */
   readonly secondOrder?: boolean;
   /** CFG++: it needs the negative prompt's prediction even at guidance 1, and A1111 divides the guidance for DDIM. */
@@ -62,6 +64,8 @@ export interface SigmaSamplerEntry extends Names {
   readonly schedule: string;
   /** Goes before `schedule` where the user names none: noise levels that have no name. */
   readonly ownSigmas?: schedule.Schedule;
+  /** The same in A1111, where they are others. */
+  readonly ownSigmasInA1111?: schedule.Schedule;
   /** It looks at the ends of the sigmas alone, so that a schedule makes no difference. */
   readonly takesNoSchedule?: boolean;
   /** Whose runs leave out the sigma before the last of one more: limn's and A1111's, or ComfyUI's. */
@@ -88,6 +92,10 @@ export interface TimestepSamplerEntry extends Names {
   readonly space: "timestep";
   readonly sample: TimestepSampler;
   readonly transitions: (noise: NoiseSchedule, steps: number, options?: TransitionOptions) => Transition[];
+  /** How many latents it yields, where that isn't one for each transition. */
+  readonly yields?: (transitions: readonly Transition[]) => number;
+  /** It goes by eps, which tells nothing of the picture where alphaBar is 0: it can't begin there. */
+  readonly needsSignal?: boolean;
   /** A1111 runs it in k-space, and so begins it as it begins those. */
   readonly sigmasInA1111?: boolean;
 }
@@ -128,43 +136,57 @@ function onTimesteps(
   return { name, label, sample, transitions, space: "timestep", aliases: [], eta: 0, ...details };
 }
 
+const byEta = { eta: 1, noise: "eta" } as const;
 const karras = { schedule: "karras" };
 const exponential = { schedule: "exponential" };
 const ends = { ownSigmas: schedule.ends, takesNoSchedule: true };
-const uniPc = { ownSigmas: schedule.timeUniform, unitVarianceStart: true, multistep: true, fromPictureInA1111: unipcFromPicture };
+const uniPc = {
+  ownSigmas: schedule.timeUniform,
+  ownSigmasInA1111: unipcSigmas,
+  unitVarianceStart: true,
+  multistep: true,
+  fromPictureInA1111: unipcFromPicture,
+};
 
 export const samplers: readonly SamplerEntry[] = [
-  onTimesteps("ddpm", "DDPM", ddpm, ddpmTransitions, { eta: 1 }),
-  onTimesteps("ddim", "DDIM", ddim, ddimTransitions, { inComfy: "euler" }),
-  onTimesteps("ddim_trailing", "DDIM Trailing", ddim, trailingTransitions),
-  onTimesteps("ddim_cfg_pp", "DDIM CFG++", ddimCfgPp, ddimTransitions, { cfgPlusPlus: { guidanceFactor: 1 / 12.5 } }),
-  onTimesteps("plms", "PLMS", plms, ddimTransitions, { aliases: ["pndm"] }),
-  onTimesteps("lcm", "LCM", lcm, lcmTransitions, { sigmasInA1111: true }),
-  onTimesteps("tcd", "TCD", tcd, tcdTransitions, { eta: 0.3 }),
-  onSigmas("euler", "Euler", euler),
-  onSigmas("euler_ancestral", "Euler a", eulerAncestral, { eta: 1 }),
+  onTimesteps("ddpm", "DDPM", ddpm, ddpmTransitions, { eta: 1, noise: "always" }),
+  onTimesteps("ddim", "DDIM", ddim, ddimTransitions, { noise: "eta", inComfy: "euler" }),
+  onTimesteps("ddim_trailing", "DDIM Trailing", ddim, trailingTransitions, { noise: "eta" }),
+  onTimesteps("ddim_cfg_pp", "DDIM CFG++", ddimCfgPp, ddimTransitions, {
+    noise: "eta",
+    cfgPlusPlus: { guidanceFactor: 1 / 12.5 },
+  }),
+  onTimesteps("plms", "PLMS", plms, ddimTransitions, {
+    needsSignal: true,
+    yields: (transitions) => transitions.length + (endOfFirst(transitions) ? 1 : 0),
+    aliases: ["pndm"],
+  }),
+  onTimesteps("lcm", "LCM", lcm, lcmTransitions, { noise: "always", sigmasInA1111: true }),
+  onTimesteps("tcd", "TCD", tcd, tcdTransitions, { eta: 0.3, noise: "eta" }),
+  onSigmas("euler", "Euler", euler, { noise: "churn" }),
+  onSigmas("euler_ancestral", "Euler a", eulerAncestral, byEta),
   onSigmas("euler_cfg_pp", "Euler CFG++", eulerCfgPp, { cfgPlusPlus: { guidanceFactor: 1 } }),
   onSigmas("euler_ancestral_cfg_pp", "Euler a CFG++", eulerAncestralCfgPp, {
-    eta: 1,
+    ...byEta,
     cfgPlusPlus: { guidanceFactor: 1 },
     aliases: ["euler_a_cfg_pp"],
   }),
-  onSigmas("heun", "Heun", heun, { secondOrder: true }),
+  onSigmas("heun", "Heun", heun, { secondOrder: true, noise: "churn" }),
   onSigmas("lms", "LMS", lms),
-  onSigmas("dpm_2", "DPM2", dpm2, { ...karras, secondOrder: true, discardsPenultimate: ["a1111", "comfy"] }),
+  onSigmas("dpm_2", "DPM2", dpm2, { ...karras, secondOrder: true, noise: "churn", discardsPenultimate: ["a1111", "comfy"] }),
   onSigmas("dpm_2_ancestral", "DPM2 a", dpm2Ancestral, {
     ...karras,
     secondOrder: true,
-    eta: 1,
+    ...byEta,
     discardsPenultimate: ["a1111", "comfy"],
     aliases: ["dpm_2_a"],
   }),
-  onSigmas("dpm_fast", "DPM fast", dpmFast, { ...ends, eta: 1, yields: (sigmas) => fastOrders(sigmas).orders.length }),
-  onSigmas("dpm_adaptive", "DPM adaptive", dpmAdaptive, { ...ends, eta: 1, aliases: ["dpm_ad"] }),
+  onSigmas("dpm_fast", "DPM fast", dpmFast, { ...ends, ...byEta, yields: (sigmas) => fastOrders(sigmas).orders.length }),
+  onSigmas("dpm_adaptive", "DPM adaptive", dpmAdaptive, { ...ends, ...byEta, aliases: ["dpm_ad"] }),
   onSigmas("dpmpp_2s_ancestral", "DPM++ 2S a", dpmpp2sAncestral, {
     ...karras,
     secondOrder: true,
-    eta: 1,
+    ...byEta,
     aliases: ["dpmpp2s_a"],
   }),
   onSigmas("dpmpp_2m", "DPM++ 2M", dpmpp2m, { ...karras, multistep: true, aliases: ["dpmpp2m"] }),
@@ -172,30 +194,35 @@ export const samplers: readonly SamplerEntry[] = [
   onSigmas("dpmpp_sde", "DPM++ SDE", dpmppSde, {
     ...karras,
     secondOrder: true,
-    eta: 1,
+    ...byEta,
     brownian: true,
     aliases: ["dpmpp_sde_gpu"],
   }),
   onSigmas("dpmpp_2m_sde", "DPM++ 2M SDE", dpmpp2mSde, {
     ...exponential,
-    eta: 1,
+    ...byEta,
     brownian: true,
     aliases: ["dpmpp_2m_sde_gpu", "dpmpp2m_sde", "dpmpp2m_sde_bt"],
   }),
   onSigmas("dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun", dpmpp2mSdeHeun, {
     ...exponential,
-    eta: 1,
+    ...byEta,
     brownian: true,
     aliases: ["dpmpp_2m_sde_heun_gpu"],
   }),
   onSigmas("dpmpp_3m_sde", "DPM++ 3M SDE", dpmpp3mSde, {
     ...exponential,
-    eta: 1,
+    ...byEta,
     brownian: true,
     discardsPenultimate: ["a1111"],
     aliases: ["dpmpp_3m_sde_gpu"],
   }),
-  onSigmas("restart", "Restart", restart, { ...karras, secondOrder: true, yields: (sigmas) => restartSteps(sigmas).length }),
+  onSigmas("restart", "Restart", restart, {
+    ...karras,
+    secondOrder: true,
+    noise: "always",
+    yields: (sigmas) => restartSteps(sigmas).length,
+  }),
   onSigmas("unipc", "UniPC", unipc({ order: 3, variant: "bh1" }), {
     ...uniPc,
     discardsPenultimate: ["comfy"],
@@ -208,6 +235,6 @@ export const samplers: readonly SamplerEntry[] = [
   }),
   onSigmas("deis", "DEIS", deis, { multistep: true }),
   onSigmas("ipndm", "IPNDM", ipndm),
-  onSigmas("res_multistep", "RES multistep", resMultistep),
-  onSigmas("er_sde", "ER SDE", erSde, { eta: 1 }),
+  onSigmas("res_multistep", "RES multistep", resMultistep, { noise: "eta" }),
+  onSigmas("er_sde", "ER SDE", erSde, { eta: 1, noise: "always" }),
 ];

@@ -28,7 +28,8 @@ export function resolveSampling({
 }: SamplingNames & { readonly compat?: string | undefined }): SamplingChoice {
   const named = resolveSampler(samplerName);
   const { inComfy } = named.sampler;
-  const sampler = compat === "comfy" && inComfy !== undefined ? resolveSampler(inComfy).sampler : named.sampler;
+  const inProgram = compat === "comfy" ? inComfy : undefined;
+  const sampler = typeof inProgram === "string" ? resolveSampler(inProgram).sampler : (inProgram ?? named.sampler);
   const isAutomatic = scheduleName !== undefined && normalName(scheduleName) === automatic;
   const asked = isAutomatic ? undefined : scheduleName === undefined ? named.schedule : resolveSchedule(scheduleName);
   if (sampler.space === "timestep" || sampler.takesNoSchedule)

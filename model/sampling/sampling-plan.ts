@@ -11,7 +11,7 @@ import { resolveSchedule, variantOf } from "./schedule-table.ts";
 import * as schedules from "./schedules.ts";
 import { nothingToRun, type Share, shareOf, vpStart } from "./strength.ts";
 import { transitionSigmas } from "./transitions.ts";
-import type { Beginning } from "./unipc-from-picture.ts";
+import type { Beginning } from "./unipc-in-a1111.ts";
 
 export interface SamplingPlan {
   readonly choice: SamplingChoice;
@@ -38,7 +38,7 @@ export interface SamplingPlan {
   run(parts: Omit<Run<keyof Denoiser>, "eta" | "noiseScale">): Sampling;
 }
 
-/** @throws UsageError those of checkPlanOptions, UNKNOWN_SAMPLER, UNKNOWN_SCHEDULE, SIGMAS_NOT_TAKEN */
+/** @throws UsageError those of checkPlanOptions, UNKNOWN_SAMPLER, UNKNOWN_SCHEDULE, SIGMAS_NOT_TAKEN, NO_SIGNAL */
 export function planSampling(noise: NoiseSchedule, options: PlanOptions): SamplingPlan {
   checkPlanOptions(noise, options);
   const choice = resolveSampling(options);
@@ -70,10 +70,11 @@ function vpPlan(
   const part = share && asSigmas ? { ...share, timestepSteps: share.sigmaSteps, noisedBefore: 0 } : share;
   if (part?.timestepSteps === 0) return nothingToRun;
   const transitions = part ? all.slice(-part.timestepSteps) : all;
+  if (sampler.needsSignal && transitions[0]!.alphaBar === 0) throw noSignal(sampler.name, transitions[0]!.timestep);
   const unit = { initialNoiseScale: asSigmas ? Math.sqrt(1 - all[0]!.alphaBar) : 1, initialLatentScale: 0 };
   return {
     sigmas: transitionSigmas(transitions),
-    yields: transitions.length + (sampler.name === "plms" && transitions.length > 1 ? 1 : 0),
+    yields: sampler.yields?.(transitions) ?? transitions.length,
     ...(part ? vpStart(all, part) : unit),
     brownian: undefined,
     run: (parts) => sampler.sample({ ...parts, transitions, eta }),
@@ -141,7 +142,8 @@ function plannedSigmas(
 ): number[] {
   const { compat, steps } = options;
   const schedule = scheduleNamed || compat !== "diffusers" ? entry && variantOf(entry, options) : diffusersSchedule(sampler);
-  const sigmas = schedule ?? sampler.ownSigmas ?? resolveSchedule(sampler.schedule).sigmas;
+  const ownSigmas = (compat === "a1111" ? sampler.ownSigmasInA1111 : undefined) ?? sampler.ownSigmas;
+  const sigmas = schedule ?? ownSigmas ?? resolveSchedule(sampler.schedule).sigmas;
   if (!(options.discardPenultimate ?? discards(sampler, compat)) || steps >= noise.timesteps)
     return sigmas(noise, steps, options);
   const oneMore = sigmas(noise, steps + 1, options);
@@ -164,6 +166,17 @@ function sigmasNotTaken(sampler: string): UsageError {
     hint: "choose a sampler that runs on sigmas, such as euler or dpmpp_2m",
     context: { sampler },
   });
+}
+
+function noSignal(sampler: string, timestep: number): UsageError {
+  return new UsageError(
+    "NO_SIGNAL",
+    `sampler ${sampler} can't begin at timestep ${timestep}: zero terminal SNR leaves no signal there`,
+    {
+      hint: "choose ddim or euler, or another number of steps, such as 20",
+      context: { sampler, timestep },
+    },
+  );
 }
 
 function noRange(sampler: string): UsageError {

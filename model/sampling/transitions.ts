@@ -8,6 +8,8 @@ export interface Transition extends NoiseLevel {
   readonly nextAlphaBar: number;
   /** Where the step goes before noise brings it back up to nextAlphaBar (TCD). */
   readonly belowAlphaBar?: number;
+  /** Where the model may be asked at the end of the list's last step (PLMS of a single step). */
+  readonly end?: NoiseLevel;
 }
 
 export interface LeadingSpacing {
@@ -50,7 +52,8 @@ export function roundHalfToEven(value: number): number {
 
 /**
  * The original's spacing (CompVis, and A1111 after it): timesteps 1, 1 + stride, ..., where stride = floor(T/steps), while there are
- * any, so there may be more than `steps`. `skipLast` leaves out the evaluation at timestep 1, as A1111 does.
+ * any, so there may be more than `steps`. `skipLast` leaves out the evaluation at timestep 1, as A1111 does. Both ask at timestep 1 at the
+ * very end if they must (modules/sd_samplers_timesteps_impl.py, ldm/models/diffusion/plms.py: t_next).
  */
 export function compvisTransitions(
   noise: NoiseSchedule,
@@ -61,12 +64,10 @@ export function compvisTransitions(
   const timesteps: number[] = [];
   for (let t = 0; t < noise.timesteps; t += stride) timesteps.unshift(Math.min(t + 1, noise.timesteps - 1));
   const alphaBars = [...timesteps.map((t) => noise.alphaBar[t]!), noise.alphaBar[0]!];
-  const transitions = timesteps.map((timestep, i) => ({
-    timestep,
-    alphaBar: alphaBars[i]!,
-    nextAlphaBar: alphaBars[i + 1]!,
-  }));
-  return skipLast && transitions.length > 1 ? transitions.slice(0, -1) : transitions;
+  const all = timesteps.map((timestep, i) => ({ timestep, alphaBar: alphaBars[i]!, nextAlphaBar: alphaBars[i + 1]! }));
+  const transitions = skipLast && all.length > 1 ? all.slice(0, -1) : all;
+  const { timestep, alphaBar } = all.at(-1)!;
+  return [...transitions.slice(0, -1), { ...transitions.at(-1)!, end: { timestep, alphaBar } }];
 }
 
 /** Timesteps that consistency models are distilled on: every 20th of SD's 1000. */

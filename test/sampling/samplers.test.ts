@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Tensor } from "../../engine/index.ts";
 import {
   type Denoiser,
+  ignoredOptions,
   type NoiseLevel,
   NoiseSchedule,
   type PlanOptions,
@@ -131,6 +132,17 @@ describe.each(names)("%s", (name) => {
     }
   });
 
+  it("is changed by eta, churn and the noise's scale, or says that they are ignored", async () => {
+    const steps = name === "restart" ? 20 : 4; // it has no noise in fewer
+    const { final } = await finish(name, steps);
+    const entry = samplers.find((sampler) => sampler.name === name)!;
+    for (const options of [{ eta: 0.5 }, { churn: 2 }, { noiseScale: 1.2 }]) {
+      const other = (await finish(name, steps, options)).final;
+      const same = final.every((value, i) => value === other[i]);
+      expect([options, same]).toEqual([options, ignoredOptions(entry, options).length === 1]);
+    }
+  });
+
   it("gives the same numbers twice", async () => {
     expect((await finish(name, 4)).final).toEqual((await finish(name, 4)).final);
   });
@@ -146,6 +158,30 @@ describe("number of calls", () => {
     ["heun", 9],
   ])("%s asks for 5 steps in %i calls", async (name, calls) => {
     expect((await finish(name, 5)).calls).toBe(calls);
+  });
+});
+
+describe("PLMS of a single step", () => {
+  // The original and A1111, whose 2 steps are a single one, from timestep 501 to 1, ask for the end's eps too; diffusers doesn't.
+  it.each([
+    ["diffusers", 1, 1],
+    ["compvis", 1, 2],
+    ["a1111", 2, 2],
+  ] as const)("as in %s: %i asked for, %i calls", async (compat, steps, calls) => {
+    const run = await finish("plms", steps, { compat });
+    expect([run.calls, run.yields, run.planned]).toEqual([calls, calls, calls]);
+  });
+
+  it("goes along the mean of both in A1111", async () => {
+    const [from, to] = [schedule.alphaBar[501]!, schedule.alphaBar[1]!];
+    const eps = (x: number, timestep: number) => 0.8 * Math.sin(1.3 * x + 0.01 * timestep);
+    const step = (x: number, e: number) =>
+      (Math.sqrt(to) * (x - Math.sqrt(1 - from) * e)) / Math.sqrt(from) + Math.sqrt(1 - to) * e;
+    const expected = Array.from(new TorchCpuGenerator(7n).randn(64), (x) => {
+      const first = eps(x, 501);
+      return step(x, (first + eps(step(x, first), 1)) / 2);
+    });
+    expect(compare((await finish("plms", 2, { compat: "a1111" })).final, expected).relativeError).toBeLessThanOrEqual(1e-5);
   });
 });
 
@@ -216,14 +252,14 @@ describe("formulas without a recorded run", () => {
 
 describe("CFG++", () => {
   /** D guided is 1, that of the negative prompt 0, everywhere. */
-  async function lastOf(name: string, x: number) {
+  async function lastOf(name: string, x: number, { steps = 3, noiseSchedule = schedule } = {}) {
     const { device } = gpu;
     const [guided, negative] = [1, 0].map((value) => device.upload(new Float32Array(64).fill(value), shape)) as [Tensor, Tensor];
     const refuse = () => {
       throw new Error("CFG++ asks for both");
     };
     const denoiser = { denoise: refuse, eps: refuse, x0: refuse, denoiseBoth: () => ({ guided, negative }) };
-    const plan = planSampling(schedule, { sampler: name, steps: 3 });
+    const plan = planSampling(noiseSchedule, { sampler: name, steps });
     const noise = () => device.upload(new Float32Array(64), shape);
     const sampling = plan.run({ denoiser, x: device.upload(new Float32Array(64).fill(x), shape), noise });
     const { value } = await sampling.next();
@@ -245,6 +281,14 @@ describe("CFG++", () => {
     const inKSpace = 1 + (next / sigma) * (2 * Math.sqrt(sigma ** 2 + 1));
     expect(latent).toBeCloseTo(inKSpace / Math.sqrt(next ** 2 + 1), 4);
     expect(plan).toMatchObject({ needsNegative: true, guidanceFactor: 1 / 12.5 });
+  });
+
+  it("begins where no signal is left, and nearly all of x is noise", async () => {
+    const noiseSchedule = new NoiseSchedule({ zeroTerminalSnr: true });
+    expect(noiseSchedule.alphaBar[999]).toBe(0);
+    const { latent } = await lastOf("ddim_cfg_pp", 2, { steps: 500, noiseSchedule });
+    const next = noiseSchedule.alphaBar[997]!;
+    expect(latent).toBeCloseTo(Math.sqrt(next) + 2 * Math.sqrt(1 - next), 5);
   });
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   alphaBarToSigma,
   editDistance,
+  ignoredOptions,
   leadingTransitions,
   NoiseSchedule,
   nearestName,
@@ -87,6 +88,22 @@ describe("names", () => {
     );
   });
 
+  it.each([
+    ["er_sde", { eta: 0.5 }, ["sampler er_sde takes no eta: eta 0.5 is ignored"]],
+    ["ddpm", { eta: 1, churn: 0, noiseScale: 1 }, ["sampler ddpm takes no eta: eta 1 is ignored"]],
+    ["ddim", { eta: 1, noiseScale: 2 }, ["sampler ddim scales no noise: noise-scale 2 is ignored"]],
+    ["euler_ancestral", { eta: 0, noiseScale: 2 }, ["sampler euler_ancestral scales no noise: noise-scale 2 is ignored"]],
+    ["euler", { churn: 1, churnMin: 2, churnMax: 3, noiseScale: 2 }, []],
+    ["euler", { churnMin: 2 }, ["sampler euler has no churn here: churn-min 2 is ignored"]],
+    [
+      "dpmpp_2m",
+      { churn: 1, churnMax: 3 },
+      ["sampler dpmpp_2m takes no churn: churn 1 is ignored", "sampler dpmpp_2m takes no churn: churn-max 3 is ignored"],
+    ],
+  ])("%s says which of %o it ignores", (sampler, options, expected) => {
+    expect(ignoredOptions(resolveSampling({ sampler }).sampler, options)).toEqual(expected);
+  });
+
   it("far from all get the list", () => {
     expect(() => resolveSampling({ sampler: "xyzzy-9000" })).toThrow(
       expect.objectContaining({ hint: expect.stringMatching(/^choose one of ddpm, ddim/) }),
@@ -137,6 +154,13 @@ describe("plan", () => {
     expect(() => planSampling(noise, { steps: 5, ...options })).toThrow(
       expect.objectContaining({ code, hint: expect.any(String) }),
     );
+  });
+
+  it("lets no sampler that goes by eps begin where there is none to tell the picture from", () => {
+    const zero = new NoiseSchedule({ zeroTerminalSnr: true });
+    const plan = (steps: number) => planSampling(zero, { sampler: "plms", steps });
+    for (const steps of [500, 1000]) expect(() => plan(steps)).toThrow(expect.objectContaining({ code: "NO_SIGNAL" }));
+    expect(plan(20).yields).toBe(21);
   });
 
   it("takes sigmas as they are", () => {
@@ -194,6 +218,16 @@ describe("plan", () => {
     expect([asked(undefined), asked("a1111"), asked("compvis"), asked("diffusers")]).toEqual([20, 19, 20, 20]);
     // 1000 is no multiple of 30.
     expect([asked(undefined, 30), asked("a1111", 30), asked("compvis", 30)]).toEqual([30, 30, 31]);
+  });
+
+  // NoiseScheduleVP of the A1111 web UI in numpy, float64: log alpha interpolated, at t = linspace(1, 0.001, n + 1).
+  it.each([
+    [20, 20, [10.90731851, 2.739084084, 0.2254536681, 0.02916753317]],
+    [30, 31, [12.0717716, 4.536933141, 0.1769886599, 0.02916753317]],
+  ])("follows A1111's noise levels of UniPC: %i steps are %i", (steps, run, expected) => {
+    const { sigmas, yields } = planSampling(noise, { sampler: "unipc", steps, compat: "a1111" });
+    expect(yields).toBe(run);
+    for (const [i, place] of [1, 7, run - 1, run].entries()) expect(sigmas[place]! / expected[i]!).toBeCloseTo(1, 7);
   });
 
   it("takes ComfyUI's ddim for what it is there: Euler's method, on any schedule", () => {

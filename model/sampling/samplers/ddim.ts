@@ -1,5 +1,5 @@
 import { LatentState } from "../latent-state.ts";
-import { alphaBarToSigma } from "../noise-schedule.ts";
+import { alphaBarToSigma, NEARLY_ZERO } from "../noise-schedule.ts";
 import type { Sampling, TimestepRun } from "../sampler.ts";
 import type { Transition } from "../transitions.ts";
 
@@ -39,13 +39,16 @@ export async function* ddim(run: TimestepRun): Sampling {
  * alone sees. A1111 divides the CFG scale by 12.5 for it, which is the caller's business.
  *
  *   x' = sqrt(alphaBar') x0 + sqrt(1 - alphaBar' - s^2) eps_negative + s z,    eps = (x/sqrt(alphaBar) - D)/sigma
+ *
+ * At zero terminal SNR it begins at the alphaBar that A1111 and k-space samplers see there.
  */
 export async function* ddimCfgPp(run: TimestepRun): Sampling {
   const state = new LatentState(run);
   try {
     for (const [step, transition] of run.transitions.entries()) {
-      const [sigma, next] = [alphaBarToSigma(transition.alphaBar), alphaBarToSigma(transition.nextAlphaBar)];
-      const scaled = state.trial([[1 / Math.sqrt(transition.alphaBar), state.x]]);
+      const alphaBar = Math.max(transition.alphaBar, NEARLY_ZERO);
+      const [sigma, next] = [alphaBarToSigma(alphaBar), alphaBarToSigma(transition.nextAlphaBar)];
+      const scaled = state.trial([[1 / Math.sqrt(alphaBar), state.x]]);
       const { guided, negative } = await run.denoiser.denoiseBoth(scaled, sigma);
       const { direction, noise } = ddimSplit(transition, run.eta);
       state.advance(

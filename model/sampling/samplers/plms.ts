@@ -2,7 +2,7 @@ import type { Term } from "../../../kernels/combine.ts";
 import { adamsBashforth } from "../adams-bashforth.ts";
 import { LatentState } from "../latent-state.ts";
 import { alphaBarToSigma } from "../noise-schedule.ts";
-import type { Sampling, TimestepRun } from "../sampler.ts";
+import type { NoiseLevel, Sampling, TimestepRun } from "../sampler.ts";
 import type { Transition } from "../transitions.ts";
 
 /**
@@ -10,7 +10,8 @@ import type { Transition } from "../transitions.ts";
  * steps: DDIM's deterministic step with eps replaced by a weighted sum of the last four.
  *
  * There is no history at the first step, so it is taken twice: once with eps alone, then again from the start with the mean of
- * eps there and at the end. It yields (and calls the denoiser) once more than there are transitions.
+ * eps there and at the end. It yields (and calls the denoiser) once more than there are transitions. diffusers leaves that out where
+ * the first step is the only one; the original and A1111 don't.
  */
 export async function* plms(run: TimestepRun): Sampling {
   const state = new LatentState(run);
@@ -26,12 +27,12 @@ export async function* plms(run: TimestepRun): Sampling {
         [ofEps * weights[0]!, eps],
         ...state.kept.map((kept, j): Term => [ofEps * weights[j + 1]!, kept]),
       ];
-      const second = run.transitions[1];
-      if (index === 0 && second !== undefined) {
+      const end = index === 0 ? endOfFirst(run.transitions) : undefined;
+      if (end !== undefined) {
         state.remember([[1, eps]], adamsBashforth.length - 1);
         const predicted = state.trial(terms);
         yield { step: step++, sigma, latent: predicted };
-        const epsAtEnd = await run.denoiser.eps(predicted, second);
+        const epsAtEnd = await run.denoiser.eps(predicted, end);
         state.advance([
           [ofX, state.x],
           [ofEps / 2, state.kept[0]!],
@@ -47,6 +48,11 @@ export async function* plms(run: TimestepRun): Sampling {
   } finally {
     state.free();
   }
+}
+
+/** Where the model is asked at the end of the first step, if it is. */
+export function endOfFirst([first, second]: readonly Transition[]): NoiseLevel | undefined {
+  return second ?? first?.end;
 }
 
 /** DDIM's deterministic step in terms of eps: x' = ofX x + ofEps eps (Song et al. 2021, eq. 12 with x0 put in). */
