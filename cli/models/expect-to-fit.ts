@@ -35,8 +35,11 @@ export async function expectToFit(options: Txt2imgOptions, files: ModelFiles, { 
   });
 }
 
+/** Of Stable Diffusion's VAEs; before the model is opened its own is not known, and a few pixels make no difference here. */
+const usualCell = 8;
+
 /** That of the hires pass, if there is one. */
 function largestSize({ width = 0, height = 0, hires }: Txt2imgOptions): { readonly width: number; readonly height: number } {
   const first = { width, height };
-  return hires && width > 0 && height > 0 ? hiresTarget(first, { ...hires, ...hires.size }).size : first;
+  return hires && width > 0 && height > 0 ? hiresTarget(first, { ...hires, ...hires.size }, usualCell).size : first;
 }

@@ -45,8 +45,8 @@ export interface Hires {
   readonly upscaler: HiresUpscaler;
 }
 
-/** @throws UsageError INVALID_HIRES_SCALE, INVALID_HIRES_SIZE, INVALID_HIRES_DENOISE, UNKNOWN_UPSCALER */
-export function checkHires(options: HiresOptions, first: Size): Hires {
+/** `cell`: the VAE's factor. @throws UsageError INVALID_HIRES_SCALE, INVALID_HIRES_SIZE, INVALID_HIRES_DENOISE, UNKNOWN_UPSCALER */
+export function checkHires(options: HiresOptions, first: Size, cell: number): Hires {
   const { scale = defaultHiresScale, width = 0, height = 0, denoise = defaultHiresDenoise, upscaler = "latent" } = options;
   if (!(scale >= 1 && scale <= mostScale)) {
     throw new UsageError("INVALID_HIRES_SCALE", `hires scale: ${scale} is not within 1 and ${mostScale}`, {
@@ -54,7 +54,7 @@ export function checkHires(options: HiresOptions, first: Size): Hires {
       context: { scale },
     });
   }
-  const target = hiresTarget(first, options);
+  const target = hiresTarget(first, options, cell);
   const { enlarged, size } = target;
   const sides = [width, height, enlarged.width, enlarged.height, size.width, size.height];
   if (!sides.every((side) => Number.isInteger(side) && side >= 0 && side <= mostSide) || Math.min(size.width, size.height) < 64) {
@@ -86,8 +86,8 @@ export function secondPassOptions(options: GenerateOptions, first: Settings, hir
   return { ...options, ...own, sigmas: undefined, noise: undefined, hires: undefined };
 }
 
-/** latent [1, h, w, C] without what the target cuts away. */
-export function cutLatent(latent: Float32Array, { enlarged, cut, size }: HiresTarget, cell = 8): Float32Array {
+/** latent [1, h, w, C] without what the target cuts away. `cell`: the VAE's factor. */
+export function cutLatent(latent: Float32Array, { enlarged, cut, size }: HiresTarget, cell: number): Float32Array {
   const [from, to] = [enlarged, size].map(({ width, height }) => ({ width: width / cell, height: height / cell })) as [
     Size,
     Size,

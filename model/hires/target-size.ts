@@ -20,8 +20,8 @@ export interface HiresTarget {
 
 export const defaultHiresScale = 2;
 
-/** `cell`: pixels of a latent's cell, 8. */
-export function hiresTarget(first: Size, wanted: HiresSize, cell = 8): HiresTarget {
+/** `cell`: pixels of a latent's cell along each side, the VAE's factor. */
+export function hiresTarget(first: Size, wanted: HiresSize, cell: number): HiresTarget {
   const { scale = defaultHiresScale, width = 0, height = 0 } = wanted;
   const whole = (pixels: number) => Math.max(Math.floor(pixels / cell), 1) * cell;
   const wider = { width, height: Math.floor((width * first.height) / first.width) };

@@ -43,7 +43,7 @@ export interface GenerateOptions
     Omit<PictureNoiseOptions, "seed" | "compat"> {
   /** What the picture should not show. Default: nothing. */
   readonly negative?: string | undefined;
-  /** Pixels; multiples of 8. Default: the checkpoint's size. */
+  /** Pixels; multiples of the VAE's factor, 8. Default: the checkpoint's size. */
   readonly width?: number | undefined;
   readonly height?: number | undefined;
   readonly steps?: number | undefined;
@@ -140,12 +140,13 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
   if (init) checkInit(init);
   if (refiner) checkRefiner(refiner, config);
   const { defaults } = config;
-  const usual = init ? sizeFrom(init, defaults) : defaults;
+  const cell = config.vae.factor;
+  const usual = init ? sizeFrom(init, defaults, cell) : defaults;
   const size = { width: options.width ?? usual.width, height: options.height ?? usual.height };
   for (const [name, value] of Object.entries(size)) {
-    if (!Number.isInteger(value) || value < 64 || value % 8 !== 0) {
-      throw new UsageError(`INVALID_${name.toUpperCase()}`, `${name} ${value} is no multiple of 8 from 64 up`, {
-        hint: `the nearest that is: ${Math.max(64, Math.round(value / 8) * 8 || 64)}`,
+    if (!Number.isInteger(value) || value < 64 || value % cell !== 0) {
+      throw new UsageError(`INVALID_${name.toUpperCase()}`, `${name} ${value} is no multiple of ${cell} from 64 up`, {
+        hint: `the nearest that is: ${Math.max(64, Math.round(value / cell) * cell || 64)}`,
         context: { [name]: value },
       });
     }

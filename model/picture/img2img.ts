@@ -61,15 +61,15 @@ export function strengthOf({ strength }: InitOptions, variant: Variant): number 
 }
 
 /**
- * The size to make from a picture where none is asked for: its own in multiples of 8, or, where that is more than twice the pixels
+ * The size to make from a picture where none is asked for: its own in multiples of `cell`, or, where that is more than twice the pixels
  * of the checkpoint's own size, or one side would be too short, its proportions in that many pixels. A masked region is made in the checkpoint's own size.
  */
-export function sizeFrom({ image, inpaint }: InitOptions, defaults: Defaults): Size {
+export function sizeFrom({ image, inpaint }: InitOptions, defaults: Defaults, cell: number): Size {
   if (inpaint?.onlyMasked) return { width: defaults.width, height: defaults.height };
   const own = defaults.width * defaults.height;
   const area = image.width * image.height;
   const scale = area > keptArea * own ? Math.sqrt(own / area) : 1;
-  const rounded = (side: number) => Math.max(Math.round((side * scale) / 8) * 8, leastSide);
+  const rounded = (side: number) => Math.max(Math.round((side * scale) / cell) * cell, leastSide);
   return { width: rounded(image.width), height: rounded(image.height) };
 }
 

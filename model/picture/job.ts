@@ -114,7 +114,7 @@ export function newJob(model: PlanningModel, prompt: string, options: GenerateOp
     return { ...job, refiner: refinerJob(prompt, job) };
   }
   expectNoInit(options.hires, options.init);
-  const hires = checkHires(options.hires, first.settings);
+  const hires = checkHires(options.hires, first.settings, model.config.vae.factor);
   const again = { ...secondPassOptions(options, first.settings, options.hires, hires.target.size), seed: first.firstSeed };
   const firstCalls = callsOf(first.settings, first.plan);
   const text = options.hires.prompt ?? prompt;

@@ -38,20 +38,18 @@ async function enlarged(
   latent: Tensor,
 ): Promise<Float32Array> {
   const { width, height } = first.settings;
+  const { factor } = loaded.config.vae;
   if (upscaler.kind === "latent") {
-    const cells = (size: Size) => ({
-      width: size.width / loaded.config.vae.factor,
-      height: size.height / loaded.config.vae.factor,
-    });
+    const cells = (size: Size) => ({ width: size.width / factor, height: size.height / factor });
     const larger = interpolate(await latent.read(), cells({ width, height }), cells(target.enlarged), upscaler.upscaler.how);
-    return cutLatent(larger, target);
+    return cutLatent(larger, target, factor);
   }
   const data = await decode(loaded, first, latent);
   const picture = await enlarge({ width, height, channels: 4, data }, target.enlarged, upscaler.upscaler);
   loaded.noteTaken();
   const larger = await encodePicture(loaded, job, picture);
   loaded.device.trim(); // the encoder's input is of no use to the second pass
-  return cutLatent(larger, target);
+  return cutLatent(larger, target, factor);
 }
 
 /** RGB -> latent in the U-Net's scale [1, H/8, W/8, 4]. */

@@ -118,6 +118,16 @@ test("its own prompt, sampler, schedule, guidance; what is not said is the first
   expect(plain.settings.seed).toBe(job.hires!.job.settings.seed);
 });
 
+test("sizes go by the VAE's cells, and what a sampler ignores is told once for both passes", () => {
+  const { config, schedule, tokenizer } = model;
+  const finer = { config: { ...config, vae: { ...config.vae, factor: 4 } }, schedule, tokenizer };
+  const options = { width: 64, height: 64, steps: 2, sampler: "er_sde", eta: 0.5 };
+  const job = newJob(finer, "a dog", { ...options, hires: { scale: 1.2 } });
+  expect(job.hires!.job.settings).toMatchObject({ width: 76, height: 76 });
+  expect(job.warnings).toEqual(["sampler er_sde takes no eta: eta 0.5 is ignored"]);
+  expect(newJob(model, "a dog", { ...options, hires: { scale: 1.2 } }).hires!.job.settings.width).toBe(72);
+});
+
 // Call 5 is the last that still counts as step 5, as in the web UI.
 test("prompt editing goes on in the second pass: 0.5 is over there, 1.5 is its middle", () => {
   const texts = (prompt: string) => {

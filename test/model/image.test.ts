@@ -123,9 +123,9 @@ it.each([
 ])("a picture of %ix%i makes one of %ix%i (fault 56)", (width, height, toWidth, toHeight) => {
   const defaults = { width: 128, height: 128, steps: 20, guidance: 4, sampler: "euler", schedule: "karras" };
   const image = plain(width, height, [1, 2, 3]);
-  expect(sizeFrom({ image }, defaults)).toEqual({ width: toWidth, height: toHeight });
+  expect(sizeFrom({ image }, defaults, 8)).toEqual({ width: toWidth, height: toHeight });
   const inpaint = { mask: mask(width, height, () => true), onlyMasked: true };
-  expect(sizeFrom({ image, inpaint }, defaults)).toEqual({ width: 128, height: 128 });
+  expect(sizeFrom({ image, inpaint }, defaults, 8)).toEqual({ width: 128, height: 128 });
 });
 
 describe("masks", () => {
