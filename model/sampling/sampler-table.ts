@@ -21,7 +21,7 @@ import { eulerAncestral } from "./samplers/euler-ancestral.ts";
 import { eulerAncestralCfgPp, eulerCfgPp } from "./samplers/euler-cfg-pp.ts";
 import { heun } from "./samplers/heun.ts";
 import { ipndm } from "./samplers/ipndm.ts";
-import { lcm } from "./samplers/lcm.ts";
+import { lcm, lcmOnSigmas } from "./samplers/lcm.ts";
 import { lms } from "./samplers/lms.ts";
 import { endOfFirst, plms } from "./samplers/plms.ts";
 import { resMultistep } from "./samplers/res-multistep.ts";
@@ -76,6 +76,8 @@ export interface SigmaSamplerEntry extends Names {
   readonly unitVarianceStart?: boolean;
   /** diffusers' solver of this name leaves out the timestep below its leading ones. */
   readonly multistep?: boolean;
+  /** diffusers' solver of this name ends at the model's smallest sigma, not at 0. */
+  readonly endsAtSmallestInDiffusers?: boolean;
   /** How it begins in a picture in A1111, where that isn't as others do. */
   readonly fromPictureInA1111?: (noise: NoiseSchedule, share: Share) => Beginning | undefined;
   /** How many latents it yields, where that isn't one less than there are sigmas. */
@@ -149,7 +151,7 @@ const uniPc = {
 };
 
 export const samplers: readonly SamplerEntry[] = [
-  onTimesteps("ddpm", "DDPM", ddpm, ddpmTransitions, { eta: 1, noise: "always" }),
+  onTimesteps("ddpm", "DDPM", ddpm, ddpmTransitions, { eta: 1, noise: "always", inComfy: "euler_ancestral" }),
   onTimesteps("ddim", "DDIM", ddim, ddimTransitions, { noise: "eta", inComfy: "euler" }),
   onTimesteps("ddim_trailing", "DDIM Trailing", ddim, trailingTransitions, { noise: "eta" }),
   onTimesteps("ddim_cfg_pp", "DDIM CFG++", ddimCfgPp, ddimTransitions, {
@@ -161,7 +163,11 @@ export const samplers: readonly SamplerEntry[] = [
     yields: (transitions) => transitions.length + (endOfFirst(transitions) ? 1 : 0),
     aliases: ["pndm"],
   }),
-  onTimesteps("lcm", "LCM", lcm, lcmTransitions, { noise: "always", sigmasInA1111: true }),
+  onTimesteps("lcm", "LCM", lcm, lcmTransitions, {
+    noise: "always",
+    sigmasInA1111: true,
+    inComfy: onSigmas("lcm", "LCM", lcmOnSigmas, { noise: "always" }),
+  }),
   onTimesteps("tcd", "TCD", tcd, tcdTransitions, { eta: 0.3, noise: "eta" }),
   onSigmas("euler", "Euler", euler, { noise: "churn" }),
   onSigmas("euler_ancestral", "Euler a", eulerAncestral, byEta),
@@ -233,7 +239,7 @@ export const samplers: readonly SamplerEntry[] = [
     discardsPenultimate: ["comfy"],
     aliases: ["uni_pc_bh2"],
   }),
-  onSigmas("deis", "DEIS", deis, { multistep: true }),
+  onSigmas("deis", "DEIS", deis, { multistep: true, endsAtSmallestInDiffusers: true }),
   onSigmas("ipndm", "IPNDM", ipndm),
   onSigmas("res_multistep", "RES multistep", resMultistep, { noise: "eta" }),
   onSigmas("er_sde", "ER SDE", erSde, { eta: 1, noise: "always" }),

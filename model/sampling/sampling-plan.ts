@@ -144,10 +144,10 @@ function plannedSigmas(
   const schedule = scheduleNamed || compat !== "diffusers" ? entry && variantOf(entry, options) : diffusersSchedule(sampler);
   const ownSigmas = (compat === "a1111" ? sampler.ownSigmasInA1111 : undefined) ?? sampler.ownSigmas;
   const sigmas = schedule ?? ownSigmas ?? resolveSchedule(sampler.schedule).sigmas;
-  if (!(options.discardPenultimate ?? discards(sampler, compat)) || steps >= noise.timesteps)
-    return sigmas(noise, steps, options);
-  const oneMore = sigmas(noise, steps + 1, options);
-  return [...oneMore.slice(0, -2), ...oneMore.slice(-1)];
+  const discarding = (options.discardPenultimate ?? discards(sampler, compat)) && steps < noise.timesteps;
+  const levels = sigmas(noise, discarding ? steps + 1 : steps, options);
+  const end = compat === "diffusers" && sampler.endsAtSmallestInDiffusers ? noise.sigmaMin : levels.at(-1)!;
+  return [...levels.slice(0, discarding ? -2 : -1), end];
 }
 
 /** Stable Diffusion's configurations of diffusers' schedulers: spacing "leading". */

@@ -101,8 +101,11 @@ export function diffusersRun(scheduler: string, steps: number): RecordedRun | un
         wholeTimesteps: true,
       };
     case "deis":
-      // It ends at the smallest sigma.
-      return { ...onSigmas(deis, (noise) => [...whole(noise).slice(0, -1), noise.sigmaMin]), rowFactor: toVp };
+      // It ends at the smallest sigma, and there in VP space.
+      return {
+        ...onSigmas(deis, (noise) => [...whole(noise).slice(0, -1), noise.sigmaMin]),
+        rowFactor: (sigma) => (sigma < 0.03 ? 1 : toVp(sigma)),
+      };
     case "euler_leading":
       return onSigmas(euler, (noise) => schedules.leading(noise, steps));
     case "euler_trailing": {

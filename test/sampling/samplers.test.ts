@@ -224,16 +224,19 @@ describe("a constant x0", () => {
 });
 
 describe("formulas without a recorded run", () => {
-  // ComfyUI's and (dpmpp_2m_v2) stable-diffusion.cpp's formulas in numpy, float64, on the closed form; every draw of noise is 0.3.
+  // ComfyUI's (ddpm: its step in VP space) and (dpmpp_2m_v2) stable-diffusion.cpp's formulas in numpy, float64, on the closed form; every draw of noise is 0.3.
   it.each([
     ["res_multistep", 0, [15.9344, -7.133385, 9.956441, 24.45738]],
     ["res_multistep", 1, [16.891501, 2.206979, 21.3526, 24.87905]],
     ["er_sde", 1, [19.444316, -5.042277, 16.179054, 25.008907]],
     ["ipndm", 0, [17.675904, -6.874323, 9.638182, 23.832817]],
     ["dpmpp_2m_v2", 0, [15.536338, -9.642571, 9.516542, 22.857854]],
+    ["ddpm", 1, [24.569899, -6.7720696, 18.957894, 25.112493]],
+    ["lcm", 1, [24.66133, -6.7108991, 23.343873, 24.780881]],
   ] as const)("%s with eta %f", async (sampler, eta, expected) => {
     const denoiser = closedForm();
-    const plan = planSampling(schedule, { sampler, eta, steps: 6, sigmas: [14.6, 9, 5.2, 2.3, 1.1, 0.4, 0] });
+    const compat = sampler === "ddpm" || sampler === "lcm" ? "comfy" : undefined;
+    const plan = planSampling(schedule, { sampler, eta, compat, steps: 6, sigmas: [14.6, 9, 5.2, 2.3, 1.1, 0.4, 0] });
     const x = gpu.device.upload(
       Float32Array.of(1, -0.5, 0.25, 2).map((value) => value * 14.6),
       [1, 1, 1, 4],

@@ -237,6 +237,17 @@ describe("plan", () => {
     expect(sigmas).toEqual(planSampling(noise, { ...options, sampler: "euler" }).sigmas);
   });
 
+  it("takes ComfyUI's ddpm and lcm for what they are there: samplers on any schedule", () => {
+    const names = (sampler: string) => {
+      const plan = planSampling(noise, { sampler, steps: 10, schedule: "karras", compat: "comfy" });
+      expect(plan.sigmas).toEqual(schedules.find(({ name }) => name === "karras")!.sigmas(noise, 10));
+      return [plan.choice.sampler.name, plan.choice.sampler.space, plan.choice.sampler.noise];
+    };
+    expect(names("ddpm")).toEqual(["euler_ancestral", "sigma", "eta"]);
+    expect(names("LCM")).toEqual(["lcm", "sigma", "always"]);
+    expect(resolveSampling({ sampler: "lcm" }).sampler.space).toBe("timestep");
+  });
+
   it("follows A1111's timesteps of LCM, the nearest distilled ones", () => {
     const plan = (compat: PlanOptions["compat"]) => planSampling(noise, { sampler: "lcm", steps: 4, compat });
     const { sigmas } = plan("a1111");
@@ -258,6 +269,15 @@ describe("plan", () => {
     expect(sigmas({ sampler: "euler", schedule: "karras" })[0]).toBeCloseTo(noise.sigmaMax, 6);
     expect(sigmas({ sampler: "DPM++ 2M Karras" })[0]).toBeCloseTo(noise.sigmaMax, 6);
     expect(sigmas({ sampler: "dpm_fast" })[0]).toBeCloseTo(noise.sigmaMax, 6);
+  });
+
+  it("ends DEIS at the smallest sigma in diffusers, which has no other end for it", () => {
+    const ends = (options: Partial<PlanOptions>) =>
+      planSampling(noise, { sampler: "deis", steps: 10, ...options }).sigmas.slice(-2);
+    expect(ends({ compat: "diffusers" })).toEqual([noise.sigmas[91], noise.sigmaMin]);
+    expect(ends({ compat: "diffusers", schedule: "karras" })[1]).toBe(noise.sigmaMin);
+    expect(ends({})[1]).toBe(0);
+    expect(planSampling(noise, { sampler: "dpmpp_2m", steps: 10, compat: "diffusers" }).sigmas.at(-1)).toBe(0);
   });
 
   it("knows which samplers want a Brownian path, over the sigmas above 0", () => {

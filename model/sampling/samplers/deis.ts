@@ -11,7 +11,8 @@ const SHORT_RUN = 15;
  *   x' = x + c1 e + c2 e_previous,   c1 = F(sigma'; sigma, p) - F(sigma; sigma, p),   c2 = F(sigma'; p, sigma) - F(sigma; p, sigma)
  *   F(t; b, c) = t (ln t - ln c - 1)/(ln b - ln c),   p the previous sigma
  *
- * The first step is Euler's, and so is the last one in short runs or where it goes to 0.
+ * The first step is Euler's, and so is the last one in short runs or where it goes to 0. A run that ends above sigma 0 ends in VP space,
+ * as diffusers' does at the smallest sigma.
  */
 export async function* deis(run: SigmaRun): Sampling {
   const state = new LatentState(run);
@@ -22,11 +23,13 @@ export async function* deis(run: SigmaRun): Sampling {
       const [previous] = state.kept;
       const firstOrder = next === 0 || (step === steps - 1 && steps < SHORT_RUN);
       const x = state.x;
+      // alphaBar's root where the run ends: 1 at sigma 0.
+      const scale = step === steps - 1 ? 1 / Math.sqrt(next ** 2 + 1) : 1;
       if (previous === undefined || firstOrder) {
         state.remember(slope(x, denoised, sigma), 1);
         state.advance([
-          [next / sigma, x],
-          [1 - next / sigma, denoised],
+          [(scale * next) / sigma, x],
+          [scale * (1 - next / sigma), denoised],
         ]);
       } else {
         const before = run.sigmas[step - 1]!;
@@ -34,9 +37,9 @@ export async function* deis(run: SigmaRun): Sampling {
         const ofPrevious = integral(next, before, sigma) - integral(sigma, before, sigma);
         state.remember(slope(x, denoised, sigma), 2);
         state.advance([
-          [1 + ofSlope / sigma, x],
-          [-ofSlope / sigma, denoised],
-          [ofPrevious, previous],
+          [scale * (1 + ofSlope / sigma), x],
+          [(-scale * ofSlope) / sigma, denoised],
+          [scale * ofPrevious, previous],
         ]);
         state.forget(1);
       }

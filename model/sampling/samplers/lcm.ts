@@ -1,6 +1,6 @@
 import { LatentState } from "../latent-state.ts";
 import { alphaBarToSigma } from "../noise-schedule.ts";
-import type { Sampling, TimestepRun } from "../sampler.ts";
+import { intervals, type Sampling, type SigmaRun, type TimestepRun } from "../sampler.ts";
 
 /** Of the consistency model's boundary condition: the training timestep is scaled by this, and the data's deviation. */
 const TIMESTEP_SCALING = 10;
@@ -30,6 +30,21 @@ export async function* lcm(run: TimestepRun): Sampling {
         ],
         { scale: Math.sqrt(1 - nextAlphaBar), from: sigma, to: next },
       );
+      yield { step, sigma: next, latent: state.x };
+    }
+    return state.finish();
+  } finally {
+    state.free();
+  }
+}
+
+/** The same in k-space on any schedule, without the boundary condition (ComfyUI): x' = D + sigma' z. */
+export async function* lcmOnSigmas(run: SigmaRun): Sampling {
+  const state = new LatentState(run);
+  try {
+    for (const { step, sigma, next } of intervals(run.sigmas)) {
+      const denoised = await run.denoiser.denoise(state.x, sigma);
+      state.advance([[1, denoised]], { scale: next, from: sigma, to: next });
       yield { step, sigma: next, latent: state.x };
     }
     return state.finish();
