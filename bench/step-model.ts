@@ -8,6 +8,7 @@ import { Checkpoint } from "../model/checkpoint/checkpoint.ts";
 import { type ModelConfig, readConfig } from "../model/checkpoint/config.ts";
 import { openSafetensors, type SafetensorsFile } from "../model/checkpoint/safetensors.ts";
 import { standIn } from "../model/checkpoint/stand-in.ts";
+import { keepsHalves } from "../model/load.ts";
 import { type Conditioning, UNet } from "../model/unet/unet.ts";
 import { fillWeight, randomFill } from "./random-fill.ts";
 import type { BenchFamily } from "./shapes.ts";
@@ -38,7 +39,7 @@ export async function familyHeader(family: BenchFamily): Promise<SafetensorsFile
 /** @param size of the picture in pixels */
 export async function makeStepModel(device: Device, file: SafetensorsFile, size: number, batch: number): Promise<StepModel> {
   const config = await readConfig(file);
-  const checkpoint = new Checkpoint(file, device);
+  const checkpoint = new Checkpoint(file, device, { keepHalves: keepsHalves(device) });
   const unet = new UNet(checkpoint.weights.at(config.unet.prefix), config.unet);
   const [side, keys] = [size / config.vae.factor, config.text[0]!.positions];
   const { inChannels, modelChannels, contextDim, admChannels } = config.unet;

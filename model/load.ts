@@ -47,6 +47,8 @@ export interface OpenModel {
   /** Memory for them: with what buffers are rounded up by, and of weights that come and go no more than are there at once. */
   readonly residentBytes: number;
   readonly warnings: readonly string[];
+  /** See Checkpoint. */
+  readonly replaced: number;
   makeModules(): Modules;
   /** The VAE's encoder; `loadEncoder` also loads its weights. */
   makeEncoder(): VaeEncoder;
@@ -64,7 +66,7 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
   const found = await readConfig(file, vaeFile ? { vae: vaeFile } : {});
   const config = options.prediction ? { ...found, prediction: options.prediction, predictionFrom: "metadata" as const } : found;
   const { device, strict = false, allowNonfinite = false, lowMemory = false } = options;
-  const how = { strict, allowNonfinite, parked: lowMemory };
+  const how = { strict, allowNonfinite, parked: lowMemory, keepHalves: keepsHalves(device) && !lowMemory };
   const main = new Checkpoint(file, device, { ...how, family: config.family });
   const vae = vaeFile ? new Checkpoint(vaeFile, device, { ...how, family: "VAE" }) : main;
   const checkpoints = vae === main ? [main] : [main, vae];
@@ -89,6 +91,9 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
     get warnings() {
       return checkpoints.flatMap((checkpoint) => checkpoint.warnings);
     },
+    get replaced() {
+      return checkpoints.reduce((sum, { replaced }) => sum + replaced, 0);
+    },
     makeModules: () => makeModules(config, main, vae),
     makeEncoder: () => makeEncoder(vae.weights),
     loadEncoder: (stream) => vae.build(makeEncoder, stream),
@@ -106,6 +111,11 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
       for (const checkpoint of checkpoints) checkpoint.free();
     },
   };
+}
+
+/** Whether kernels read f16 weights as quickly as f32 ones, beside f32 activations (measured with lavapipe). */
+export function keepsHalves({ tier, features }: Pick<Device, "tier" | "features">): boolean {
+  return tier === "software" && features.has("shader-f16");
 }
 
 /** The modules that make a picture from a prompt. The VAE's encoder is left in the file. */

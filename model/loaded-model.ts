@@ -144,7 +144,9 @@ export class LoadedModel {
   async mergeLoras({ options, prompts, warnings }: Job): Promise<readonly LoraUse[]> {
     const uses = await requestedLoras(options, prompts);
     const merge = async () => {
-      const applied = await this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal });
+      const applied = await this.#remaking(() =>
+        this.#loras.apply(uses, { dora: doraRuleOf(options.compat), signal: options.signal }),
+      );
       this.noteTaken();
       if (applied.changed) this.device.trim();
       return applied;
@@ -156,6 +158,21 @@ export class LoadedModel {
     warnings.push(...merged.warnings, ...idleTags(prompts));
     if (merged.changed) this.encoded.clear();
     return uses;
+  }
+
+  /** Runs `work`; if it puts other tensors in the place of weights, modules are made and recorded again, also if it fails after that. */
+  async #remaking<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.opened.replaced;
+    try {
+      return await work();
+    } finally {
+      if (this.opened.replaced !== before) {
+        this.dropStages();
+        const { contextChanges } = this.modules.unet;
+        this.modules = this.opened.makeModules();
+        this.modules.unet.contextChanges = contextChanges;
+      }
+    }
   }
 
   /** The U-Net with the hypernetworks of this picture and no others. */

@@ -1,7 +1,7 @@
 /**
  * @file The LoRAs that a loaded model has merged into its weights. A weight that is to change is read from the model's file again, in f32,
- * changed there by one LoRA after the other, and rounded once into the tensor that the model has had all along: what was recorded with
- * it stays valid, and taking a LoRA off gives the same bits as if it had never been there.
+ * changed there by one LoRA after the other, and rounded once into the tensor that the model has had all along (only an f16 one of a
+ * model in f32 is replaced, once): what was recorded with it stays valid, and taking a LoRA off gives the same bits as if it had never been there.
  */
 import { ModelFileError, type Tensor, UsageError } from "../../engine/index.ts";
 import { cast, countNonFinite } from "../../kernels/index.ts";
@@ -68,12 +68,12 @@ export class LoraSet {
     const wanted = summed(uses);
     if (this.#merged && this.#merged.dora === dora && sameUses(this.#merged.uses, wanted))
       return { changed: false, warnings: this.#warnings };
-    const { work, warnings } = this.#plan(wanted);
+    const { checkpoint } = this.#model;
+    const { work, warnings } = this.#widened(this.#plan(wanted));
     const patched = new Map<Target, Work[]>();
     for (const one of work) patched.set(one.change.target, [...(patched.get(one.change.target) ?? []), one]);
     const changed = this.#touched.size > 0 || patched.size > 0;
     this.#merged = undefined;
-    const { checkpoint } = this.#model;
     const restored = [...this.#touched].filter((target) => !patched.has(target));
     if (restored.length > 0) await checkpoint.stream(restored, signal ? { signal } : {});
     for (const target of restored) this.#touched.delete(target);
@@ -104,6 +104,14 @@ export class LoraSet {
       }
     }
     return { work, warnings };
+  }
+
+  /** The same on f32 tensors, where the model computes in f32 and has its file's f16: a sum is not to be rounded to that. */
+  #widened({ work, warnings }: { work: Work[]; warnings: string[] }): { work: Work[]; warnings: string[] } {
+    const widened = this.#model.checkpoint.widen(work.map(({ change }) => change.target));
+    for (const target of widened.values()) this.#touched.add(target);
+    const targetOf = ({ target }: Change): Target => widened.get(target) ?? target;
+    return { work: work.map((one) => ({ ...one, change: { ...one.change, target: targetOf(one.change) } })), warnings };
   }
 
   /** Changes some tensors, each read from the file first. */

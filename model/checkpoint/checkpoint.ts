@@ -17,6 +17,8 @@ import { Weights } from "./weights.ts";
 export interface CheckpointOptions {
   /** dtype of matrices and convolutions on the device; the device's storage dtype unless said. Vectors are f32 always. */
   readonly weightDType?: "f16" | "f32";
+  /** F16 of the file stays f16 where `weightDType` is f32: the same numbers in half the memory. `widen` makes f32 of it. */
+  readonly keepHalves?: boolean;
   /** Load NaN and infinity instead of refusing them. */
   readonly allowNonfinite?: boolean;
   /** Refuse a file with tensors that nothing uses and no rule explains. */
@@ -33,6 +35,8 @@ export class Checkpoint {
   readonly weightDType: "f16" | "f32";
   /** What a user should know about the weights, one line each. */
   readonly warnings: string[] = [];
+  /** Counts the tensors that were replaced by others: modules that were made at another count must be made again. */
+  replaced = 0;
   readonly #options: CheckpointOptions;
   readonly #targets = new Map<string, Target>();
   readonly #tables = new Map<string, RowReader>();
@@ -76,6 +80,15 @@ export class Checkpoint {
     const allowNonfinite = this.#options.allowNonfinite ?? false;
     await loadTargets(this.device, this.file.source, targets, { ...options, allowNonfinite });
     await this.#expectUnchanged();
+  }
+
+  /**
+   * f32 tensors, whose contents are undefined, in place of those of `targets` that were kept as f16 (see `keepHalves`): weights that are to
+   * hold more than the file says. Gives the targets of now for those given.
+   */
+  widen(targets: Iterable<Target>): ReadonlyMap<Target, Target> {
+    const halves = new Set(this.weightDType === "f32" ? [...targets].filter(({ dtype }) => dtype === "f16") : []);
+    return new Map([...halves].map((target) => [target, this.#widen(target)]));
   }
 
   /** Tensors that no module asked for and a rule explains, by reason. */
@@ -200,7 +213,6 @@ export class Checkpoint {
     const key = [kind, ...names].join("\n");
     const known = this.#targets.get(key);
     if (known !== undefined) return known.tensor;
-    const dtype = isMatrix ? this.weightDType : "f32";
     let column = 0;
     const parts = entries.map((entry, index): Part => {
       const scale = scaleEntry(this.file, entry);
@@ -210,6 +222,7 @@ export class Checkpoint {
       return part;
     });
     const label = printable(names.join(" + "));
+    const dtype = isMatrix ? this.#storageOf(parts) : "f32";
     const target: Target = { label, tensor: this.#newTensor(shape, dtype, label), dtype, layout, parts, isMatrix };
     this.#targets.set(key, target);
     this.#pending.add(target);
@@ -220,7 +233,13 @@ export class Checkpoint {
     return this.#options.parked ? this.device.parked(shape, dtype, label) : this.device.empty(shape, dtype, label);
   }
 
+  #storageOf(parts: readonly Part[]): "f16" | "f32" {
+    const areHalves = parts.every(({ dtype, scaleEntry }) => dtype === "F16" && !scaleEntry);
+    return this.#options.keepHalves && areHalves ? "f16" : this.weightDType;
+  }
+
   #widen(narrow: Target): Target {
+    this.replaced++;
     const tensor = this.device.empty(narrow.tensor.shape, "f32", narrow.label);
     const target: Target = { ...narrow, tensor, dtype: "f32" };
     for (const [key, value] of this.#targets) if (value === narrow) this.#targets.set(key, target);

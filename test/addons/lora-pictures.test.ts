@@ -1,7 +1,7 @@
 /** @file Pictures with LoRAs through one loaded model: merged, changed, taken off again. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openFile } from "../../cli/files/file-source.ts";
-import type { Device } from "../../engine/index.ts";
+import { type Device, sizeClass } from "../../engine/index.ts";
 import { type GenerateOptions, type LoraFile, StableDiffusion } from "../../model/index.ts";
 import { createDevice } from "../kernels/harness.ts";
 import { embeddedModel } from "../model/cases.ts";
@@ -49,10 +49,30 @@ describe("pictures", () => {
     const live = device.memory.liveBytes;
     const merged = await pixels({ loras: [{ lora: unet, text: 1, unet: 0.8 }] });
     expect(isSame(merged, plain)).toBe(false);
-    expect(device.memory.liveBytes, "no second copy of any weight").toBe(live);
+    // The one weight that it changes is f32 from now on; there is no second copy of any.
+    const weight = model.model.checkpoints[0]!.targets.find(({ label }) => label.includes("middle_block.0.in_layers.2.weight"))!;
+    expect(weight.dtype).toBe("f32");
+    const [narrow, wide] = [2, 4].map((bytes) => sizeClass(bytes * weight.tensor.size)) as [number, number];
+    expect(device.memory.liveBytes).toBe(live + (device.features.has("shader-f16") ? wide - narrow : 0));
     expect(isSame(await pixels({ loras: [{ lora: unet, text: 1, unet: 0.8 }] }), merged)).toBe(true);
     expect(isSame(await pixels({ loras: [{ lora: unet, text: 1, unet: 0.4 }] }), merged)).toBe(false);
     expect(isSame(await pixels(), plain)).toBe(true);
+  });
+
+  it("are those of a model whose weights are f32 from the start", async () => {
+    const loras = [{ lora: unet, text: 1, unet: 0.8 }];
+    const merged = await pixels({ loras });
+    const wide = await StableDiffusion.load(source, { device, lowMemory: true });
+    try {
+      const targets = wide.model.checkpoints[0]!.targets;
+      expect(targets.every(({ dtype }) => dtype === "f32")).toBe(true);
+      const generation = wide.generate("a red fox", { seed: 3n, steps: 2, width: 64, height: 64, loras });
+      let next = await generation.next();
+      while (!next.done) next = await generation.next();
+      expect(isSame(Buffer.from(next.value.pixels), merged)).toBe(true);
+    } finally {
+      wide.free();
+    }
   });
 
   it("are encoded anew when the text encoder changes, though the prompt does not", async () => {

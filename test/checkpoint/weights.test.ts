@@ -4,6 +4,7 @@ import { ModelFileError } from "../../engine/errors.ts";
 import { MemorySource } from "../../model/checkpoint/byte-source.ts";
 import { Checkpoint, type CheckpointOptions } from "../../model/checkpoint/checkpoint.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
+import type { Weights } from "../../model/checkpoint/weights.ts";
 import { useDevice } from "../kernels/harness.ts";
 import { encode, open, safetensors, type TestTensor } from "./build-file.ts";
 
@@ -114,6 +115,31 @@ describe.each(dtypes)("from %s", (dtype) => {
       { weightDType: "f16" },
     );
   });
+});
+
+test("F16 that is kept stays f16 beside f32; what is fused with another type does not; widened it is f32", async () => {
+  const half = tensor("half.weight", [8, 16], "F16");
+  const [query, key] = [tensor("query.weight", [8, 16], "F16"), tensor("key.weight", [8, 16], "F32")];
+  await withCheckpoint(
+    [half, query, key],
+    async (checkpoint) => {
+      const make = (weights: Weights) =>
+        [weights.at("half").linear(), weights.concatLinear(["query.weight", "key.weight"])] as const;
+      const [kept, fused] = await checkpoint.build(make);
+      expect([kept.dtype, fused.dtype]).toEqual(["f16", "f32"]);
+      const values = await kept.read();
+      expect(values).toEqual(permuted(half.values, 8, 16, 1, 16));
+
+      const widened = checkpoint.widen(checkpoint.targets);
+      expect([widened.size, checkpoint.replaced]).toEqual([1, 1]);
+      await checkpoint.stream([...widened.values()]);
+      const [again] = make(checkpoint.weights);
+      expect(again.dtype).toBe("f32");
+      expect(await again.read()).toEqual(values);
+      expect(checkpoint.widen(checkpoint.targets).size).toBe(0);
+    },
+    { weightDType: "f32", keepHalves: true },
+  );
 });
 
 test("padInput, pad, matrix, 1x1 convolution as linear", async () => {
