@@ -158,8 +158,11 @@ describe("plan", () => {
 
   it("lets no sampler that goes by eps begin where there is none to tell the picture from", () => {
     const zero = new NoiseSchedule({ zeroTerminalSnr: true });
-    const plan = (steps: number) => planSampling(zero, { sampler: "plms", steps });
-    for (const steps of [500, 1000]) expect(() => plan(steps)).toThrow(expect.objectContaining({ code: "NO_SIGNAL" }));
+    const plan = (steps: number, compat?: "a1111") => planSampling(zero, { sampler: "plms", steps, compat });
+    const refused = expect.objectContaining({ code: "NO_SIGNAL" });
+    for (const steps of [500, 1000]) expect(() => plan(steps)).toThrow(refused);
+    for (const steps of [9, 27, 37]) expect(() => plan(steps, "a1111")).toThrow(refused);
+    expect(plan(9).yields).toBe(10);
     expect(plan(20).yields).toBe(21);
   });
 
