@@ -66,7 +66,7 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
   const found = await readConfig(file, vaeFile ? { vae: vaeFile } : {});
   const config = options.prediction ? { ...found, prediction: options.prediction, predictionFrom: "metadata" as const } : found;
   const { device, strict = false, allowNonfinite = false, lowMemory = false } = options;
-  const how = { strict, allowNonfinite, parked: lowMemory, keepHalves: keepsHalves(device) && !lowMemory };
+  const how = { strict, allowNonfinite, parked: lowMemory, keepHalves: keepsHalves(device) };
   const main = new Checkpoint(file, device, { ...how, family: config.family });
   const vae = vaeFile ? new Checkpoint(vaeFile, device, { ...how, family: "VAE" }) : main;
   const checkpoints = vae === main ? [main] : [main, vae];
