@@ -167,6 +167,7 @@ export class LoadedModel {
       return await work();
     } finally {
       if (this.opened.replaced !== before) {
+        this.noteTaken();
         this.dropStages();
         const { contextChanges } = this.modules.unet;
         this.modules = this.opened.makeModules();
