@@ -52,7 +52,7 @@ describe("f32", () => {
   function expectBytes(actual: Raster, expected: number[]): void {
     const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(actual.data[i]! - value)), 0);
     expect(worst).toBeLessThan(0.505);
-    expect(new Set(actual.data).size).toBeGreaterThan(50); // not all black or white
+    expect(new Set(actual.data).size).toBeGreaterThan(20); // not all black or white
   }
 
   test.for<RrdbCase>([
