@@ -1,6 +1,7 @@
 /** @file `npm run bench -- kernels|step|image|load|roofline ...`: how fast limn is on this machine, with the numbers to compare. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
+import { basename } from "node:path";
 import { Command, Option } from "commander";
 import { type Precision, type Tier, tiers } from "../engine/index.ts";
 import { compareRuns } from "./compare.ts";
@@ -130,8 +131,10 @@ function finish(result: object, options: Common): void {
 
 /** What a reader of a kept result must know of the run. */
 function circumstances() {
+  // Files by their names: where they lie is this machine's own affair.
   const command = `npm run bench -- ${process.argv
     .slice(2)
+    .map((argument) => basename(argument))
     .join(" ")
     .replace(/ ?--save \S+/, "")}`;
   // Load: processes that wanted a core in the last minute, when the run began and now. On an idle machine it is this one's own.
