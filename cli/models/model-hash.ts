@@ -4,11 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readFile, rename, stat, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { open, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { readUserCache, writeUserCache } from "../files/user-cache.ts";
 import type { Hashed } from "../metadata/recipe.ts";
 
+const cacheName = "hashes.json";
 const mostRemembered = 2000;
 
 /**
@@ -56,30 +57,12 @@ async function sha256(path: string, range: ByteRange, signal: AbortSignal | unde
   return hash.digest("hex");
 }
 
-function cacheFile(): string {
-  const folder = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
-  return join(folder, "limn", "hashes.json");
-}
-
 async function readCache(): Promise<Record<string, string>> {
-  try {
-    const content: unknown = JSON.parse(await readFile(cacheFile(), "utf8"));
-    if (typeof content !== "object" || content === null) return {};
-    return Object.fromEntries(Object.entries(content).filter(([, hash]) => /^[0-9a-f]{64}$/.test(String(hash))));
-  } catch {
-    return {};
-  }
+  const entries = Object.entries(await readUserCache(cacheName)).map(([key, hash]) => [key, String(hash)] as const);
+  return Object.fromEntries(entries.filter(([, hash]) => /^[0-9a-f]{64}$/.test(hash)));
 }
 
 /** Adds to the cache as it is now; a run beside this one may have added too. */
 async function remember(key: string, hash: string): Promise<void> {
-  try {
-    const entries = Object.entries({ ...(await readCache()), [key]: hash }).slice(-mostRemembered);
-    const path = cacheFile();
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(`${path}.tmp-${process.pid}`, JSON.stringify(Object.fromEntries(entries)));
-    await rename(`${path}.tmp-${process.pid}`, path);
-  } catch {
-    // A home that can't be written to: the next run computes it again.
-  }
+  await writeUserCache(cacheName, Object.entries({ ...(await readCache()), [key]: hash }), mostRemembered);
 }
