@@ -2,8 +2,9 @@
  * @file A checkpoint on its way to the device: owns the tensors that modules asked for through `Weights`, fills them from the
  * file, and accounts for every tensor of the file: used, ignored by a rule, left out on purpose, or unused.
  */
-import { type Device, ModelFileError, type Tensor } from "../../engine/index.ts";
-import { bitsOf, isWeightDType, weightDTypes } from "./dtypes.ts";
+import type { Device, Tensor } from "../../engine/index.ts";
+import { changed, listed, missing, unreadable, unused } from "./checkpoint-errors.ts";
+import { isWeightDType } from "./dtypes.ts";
 import type { Part, Target } from "./load-plan.ts";
 import { type LoadOptions, loadTargets } from "./loader.ts";
 import { printable } from "./printable.ts";
@@ -118,7 +119,8 @@ export class Checkpoint {
    */
   async load(options: LoadOptions = {}, only: (target: Target) => boolean = () => true): Promise<boolean> {
     this.#expectComplete();
-    if (this.#options.strict && this.unused.length > 0) this.#refuseUnused();
+    const unasked = this.#options.strict ? this.unused : [];
+    if (unasked.length > 0) throw unused(this.file.source.name, unasked);
     const targets = [...this.#pending].filter(only);
     for (const { tensor } of targets) this.device.unpark(tensor);
     await readScales(
@@ -185,10 +187,7 @@ export class Checkpoint {
 
   async #expectUnchanged(): Promise<void> {
     if ((await this.file.source.unchanged?.()) !== false) return;
-    throw new ModelFileError("CHECKPOINT_CHANGED", `${this.file.source.name}: the file changed while it was read`, {
-      hint: "wait until its download or conversion has ended, then run again",
-      context: { file: this.file.source.name },
-    });
+    throw changed(this.file.source.name);
   }
 
   #make<T>(make: (weights: Weights) => T): T {
@@ -266,48 +265,16 @@ export class Checkpoint {
 
   #weightDType(entry: TensorEntry): Part["dtype"] {
     if (isWeightDType(entry.dtype)) return entry.dtype;
-    const name = printable(entry.name);
-    throw new ModelFileError(
-      "CHECKPOINT_DTYPE",
-      `${this.file.source.name}: tensor "${name}" is ${entry.dtype} (${bitsOf(entry.dtype)} bits)`,
-      {
-        hint: `weights may be ${weightDTypes.join(", ")}: get or convert to a version in one of these`,
-        context: { file: this.file.source.name, tensor: name, dtype: entry.dtype },
-      },
-    );
+    throw unreadable(this.file.source.name, entry);
   }
 
   #expectComplete(): void {
     if (this.#missing.size === 0) return;
-    const names = [...this.#missing];
-    const as = this.#options.family === undefined ? "" : ` for a model of the family ${this.#options.family}`;
-    throw new ModelFileError(
-      "CHECKPOINT_MISSING",
-      `${this.file.source.name}: ${names.length} tensors are missing${as}: ${listed(names.map((name) => printable(name)))}`,
-      {
-        hint: "the file is incomplete or of another family; `limn inspect` shows what it holds",
-        context: { file: this.file.source.name, count: names.length, missing: names.slice(0, 10) },
-      },
-    );
-  }
-
-  #refuseUnused(): never {
-    const { unused } = this;
-    throw new ModelFileError(
-      "CHECKPOINT_UNUSED",
-      `${this.file.source.name}: ${unused.length} tensors are not used: ${listed(unused.map((name) => printable(name)))}`,
-      { hint: "load it without --strict if they don't matter", context: { count: unused.length, unused: unused.slice(0, 10) } },
-    );
+    throw missing(this.file.source.name, [...this.#missing], this.#options.family);
   }
 
   #unasked(): string[] {
     const left = (name: string): boolean => this.#left.some((path) => name === path || name.startsWith(`${path}.`));
     return [...this.file.tensors.keys()].filter((name) => !this.#used.has(name) && !left(name));
   }
-}
-
-/** The first ten, and how many more there are. */
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 10).join(", ");
-  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
 }
