@@ -1,4 +1,7 @@
-/** @file Compiled variants of kernels. The key is name, element types, flags and tunables: never a shape. */
+/**
+ * @file Compiled variants of kernels. The key is name, element types, flags and tunables: never a shape. Variants whose modules read the
+ * same are one: the type of a buffer that is left out makes no difference.
+ */
 import { LimnError, ShaderError } from "./errors.ts";
 import type { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
@@ -25,7 +28,7 @@ export class PipelineCache {
   readonly #adapter: string;
   readonly #failures: FailureWatch;
   readonly #layouts = new Map<KernelDefinition, Layouts>();
-  readonly #compiled = new Map<KernelDefinition, Map<string, CompiledKernel & { readonly variant: Variant }>>();
+  readonly #compiled = new Map<KernelDefinition, Map<string, CompiledKernel & { readonly module: string }>>();
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, failures: FailureWatch) {
     this.#device = device;
@@ -48,7 +51,10 @@ export class PipelineCache {
     const key = variantKey(variant);
     let entry = variants.get(key);
     if (!entry) {
-      entry = { name: kernel.name, layout: this.#layout(kernel).bindGroup, pipeline: undefined, ready: undefined, variant };
+      const module = kernel.module(variant);
+      const layout = this.#layout(kernel).bindGroup;
+      entry = [...variants.values()].find((other) => other.module === module);
+      entry ??= { name: kernel.name, layout, pipeline: undefined, ready: undefined, module };
       variants.set(key, entry);
     }
     return entry;

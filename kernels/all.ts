@@ -11,7 +11,7 @@ import { composedGuidanceKernel } from "./composed-guidance.ts";
 import { concatNaive, concatVec4 } from "./concat.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./conv2d/matrix.ts";
 import { conv2dNaive } from "./conv2d/naive.ts";
-import { conv2dSoftware } from "./conv2d/software.ts";
+import { conv2dSoftware, conv2dSoftwareHalves } from "./conv2d/software.ts";
 import { conv2dTiled, conv2dTiledSlab } from "./conv2d/tiled.ts";
 import { countNonFiniteKernel } from "./count-non-finite.ts";
 import { fillKernel } from "./fill.ts";
@@ -66,6 +66,7 @@ export const allKernels: readonly KernelDefinition[] = [
   conv2dTiled,
   conv2dTiledSlab,
   conv2dSoftware,
+  conv2dSoftwareHalves,
   conv2dMatrix,
   conv2dMatrixSlab,
   countNonFiniteKernel,

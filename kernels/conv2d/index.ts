@@ -2,15 +2,15 @@
 import type { Tensor } from "../../engine/index.ts";
 import { cast } from "../cast.ts";
 import { type Conv2dOptions, type Convolution, convolutionOf } from "./convolution.ts";
-import { type Conv2dRung, conv2dRungs, inOneBand, inQuads, matrixFits } from "./rungs.ts";
+import { type Conv2dRung, conv2dRungs, inOneBand, inQuads, matrixFits, takesSoftware } from "./rungs.ts";
 import { type Convolve, sumOfParts, windowParts } from "./weight-parts.ts";
 import { needsMoreRows, withRowsAround } from "./wrap-rows.ts";
 
 export { type Conv2dOptions, type Convolution, convolutionOf, type Padding } from "./convolution.ts";
 export { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 export { conv2dNaive } from "./naive.ts";
-export { type Conv2dRung, conv2dRungs } from "./rungs.ts";
-export { conv2dSoftware } from "./software.ts";
+export { type Conv2dRung, conv2dRungs, takesSoftware } from "./rungs.ts";
+export { conv2dSoftware, conv2dSoftwareHalves } from "./software.ts";
 export { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
 
 /**
@@ -44,8 +44,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, r
 function chooseRung(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Conv2dRung {
   const { device } = x;
   if (!inQuads(options, sizes)) return "naive";
-  if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4) && device.accepts("conv2d/software"))
-    return "software";
+  if (takesSoftware(device)) return "software";
   if (
     device.tier === "matrix" &&
     matrixFits(x, weight, options, sizes) &&

@@ -1,5 +1,5 @@
 /** @file The rungs of convolution as functions of one signature: how each is launched, in bands of rows where a tensor is large. */
-import { type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
+import { type Device, type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { activated } from "../activation.ts";
 import { add } from "../add.ts";
 import { epilogueTerms } from "../matmul/epilogue.ts";
@@ -11,7 +11,7 @@ import { activationCode } from "../snippets.ts";
 import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 import { conv2dNaive } from "./naive.ts";
-import { conv2dSoftware } from "./software.ts";
+import { conv2dSoftware, conv2dSoftwareHalves } from "./software.ts";
 import { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
 
 type Rung = (x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution) => Tensor;
@@ -117,6 +117,15 @@ export function inOneBand(x: Tensor, { samples, outHeight, outWidth, outputs }: 
   return Math.max(x.bytes, y) <= x.device.limits.maxStorageBufferBindingSize;
 }
 
+/** Whether a device computes on the CPU in the subgroups that the software rung is written for. */
+export function takesSoftware(device: Device): boolean {
+  return (
+    device.tier === "software" &&
+    [4, 8].includes(device.subgroupSize) &&
+    device.accepts(conv2dSoftware.name, conv2dSoftwareHalves.name)
+  );
+}
+
 /** An activation follows as a launch of its own: in the epilogue it would make another variant of this slow-compiling kernel. */
 function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Convolution): Tensor {
   expectQuads(options, sizes);
@@ -129,13 +138,17 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
     });
   }
   const lanes = x.device.subgroupSize;
-  const quads = { channel_quads: sizes.channels / 4, quads: sizes.outputs / 4 };
   return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
-    const grid = tileGrid(uniforms.rows, sizes.outputs, { rows: 4 * lanes, columns: 4 * lanes });
-    conv2dSoftware.launch(buffers, { ...uniforms, ...quads, four: 4 }, grid, {
-      tunables: { LANES: lanes },
-      flags: flagsOf(sizes),
-    });
+    const blocks = uniforms.rows <= 2 * lanes ? 1 : 4;
+    const quads = sizes.outputs <= 4 * lanes ? 1 : 2;
+    const values = { ...uniforms, channel_quads: sizes.channels / 4, quads: sizes.outputs / 4, four: 4, parts: blocks * quads };
+    const grid = tileGrid(uniforms.rows, sizes.outputs, { rows: blocks * lanes, columns: 4 * quads * lanes });
+    const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: flagsOf(sizes) };
+    if (weight.dtype === "f16" && quads === 2 && sizes.outputs % 8 === 0) {
+      conv2dSoftwareHalves.launch({ ...buffers, weight: words(weight) }, values, grid, variant);
+    } else {
+      conv2dSoftware.launch(buffers, values, grid, variant);
+    }
   });
 }
 

@@ -3,16 +3,118 @@
  * but hardly for arithmetic on values that are at hand. A workgroup is one subgroup and shares loads by shuffles alone:
  * no workgroup memory, no barrier. Channels and outputs are multiples of 4.
  */
-import { defineKernel } from "../../engine/index.ts";
+import { defineKernel, defineSnippet } from "../../engine/index.ts";
 import { epilogue, epilogueBuffers } from "../matmul/epilogue.ts";
 import { rank4Update } from "../matmul/sums.ts";
 import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
 
 /**
- * A subgroup computes 4 LANES rows (pixels) by 4 LANES columns (output channels): lane i loads rows i, LANES + i, ... of x and
- * columns 4i..4i+3 of the weights. Loops that hold nothing but one load or store run through their registers in turn: lavapipe
- * compiles every load in the text for about 50 ms. Their count is a uniform (4) or Mesa would unroll them.
+ * `compute_tile(group, groups, lane)`: a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES columns (output channels): lane
+ * i loads rows i, LANES + i, ... of x and its own QUADS fours of columns of the weights. Loops that hold nothing but one load or store
+ * run through their registers in turn: lavapipe compiles every load in the text for about 50 ms. Their counts are uniforms (`four`: 4,
+ * `parts`: BLOCKS QUADS) or Mesa would unroll them. With 4 blocks (few rows: 1) and 2 quads (few columns: 1) the sums' code just fits
+ * into a core's instruction cache.
+ *
+ * The kernel says how it reads weights: `WeightRow`, a lane's columns of one row; `load_row(k, columns: vec2u) -> WeightRow` for the quads
+ * that `find_columns(own) -> vec2u` gives (those past the end may repeat others); `left_of`, `right_of(row: WeightRow) -> vec4f`.
  */
+const softwareTile = defineSnippet({
+  name: "software_tile",
+  needs: [epilogue, gather, rank4Update],
+  wgsl: /* wgsl */ `
+    fn compute_tile(group: vec3u, groups: vec3u, lane: u32) {
+      let first_row = (group.y + group.z * groups.y) * BLOCKS * LANES;
+      let own = group.x * LANES + lane;
+      let columns = find_columns(own);
+      let pixels = find_pixels(vec4u(first_row + lane) + vec4u(0u, 1u, 2u, 3u) * LANES);
+
+      var left0: Sums;
+      var left1: Sums;
+      var left2: Sums;
+      var left3: Sums;
+      var right0: Sums;
+      var right1: Sums;
+      var right2: Sums;
+      var right3: Sums;
+      var k = 0u;                                                       // row of the weights [KH * KW * C, O]
+      for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
+        for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
+          let place = input_pixels(pixels, dy, dx);
+          let inside = place != vec4u(OUTSIDE);
+          var at = select(vec4u(), place, inside) * uniforms.channel_quads;
+          for (var c = 0u; c < uniforms.channel_quads; c++) {
+            var rows = array<WeightRow, 4>();
+            for (var i = 0u; i < uniforms.four; i++) {
+              rows = array<WeightRow, 4>(rows[1], rows[2], rows[3], load_row(k, columns));
+              k++;
+            }
+            let left = Columns(left_of(rows[0]), left_of(rows[1]), left_of(rows[2]), left_of(rows[3]));
+            let right = Columns(right_of(rows[0]), right_of(rows[1]), right_of(rows[2]), right_of(rows[3]));
+            if (BLOCKS == 1u) {
+              rank4_update(&left0, &right0, select(vec4f(), vec4f(x[at.x]), inside.x), left, right);
+            } else {
+              var a = mat4x4f();
+              for (var i = 0u; i < uniforms.four; i++) {
+                a = mat4x4f(a[1], a[2], a[3], vec4f(x[at.x]));
+                at = at.yzwx;
+              }
+              rank4_update(&left0, &right0, select(vec4f(), a[0], inside.x), left, right);
+              rank4_update(&left1, &right1, select(vec4f(), a[1], inside.y), left, right);
+              rank4_update(&left2, &right2, select(vec4f(), a[2], inside.z), left, right);
+              rank4_update(&left3, &right3, select(vec4f(), a[3], inside.w), left, right);
+            }
+            at += 1u;
+          }
+        }
+      }
+
+      let left_bias = bias_of(columns.x);
+      let right_bias = bias_of(columns.y);
+      for (var part = 0u; part < uniforms.parts; part++) {              // of each block of rows the left, then the right columns
+        let side = part % QUADS;
+        let quad = own * QUADS + side;
+        for (var i = 0u; i < uniforms.four * (LANES / 4u); i++) {
+          let row = first_row + (part / QUADS) * LANES + i;
+          if (row < uniforms.rows && quad < uniforms.quads) {
+            y[row * uniforms.quads + quad] = Element4(epilogue(left0[0], select(left_bias, right_bias, side == 1u), row, quad));
+          }
+          shift_lanes(&left0, vec4f());
+        }
+        if (QUADS == 1u) {
+          left0 = left1;
+          left1 = left2;
+          left2 = left3;
+        } else {
+          left0 = right0;
+          right0 = left1;
+          left1 = right1;
+          right1 = left2;
+          left2 = right2;
+          right2 = left3;
+          left3 = right3;
+        }
+      }
+    }`,
+});
+
+const shape = {
+  uniforms: { ...convolutionUniforms, channel_quads: "u32", quads: "u32", four: "u32", parts: "u32" },
+  flags: convolutionFlags,
+  tunables: { ACTIVATION: 0, LANES: 8, BLOCKS: 4, QUADS: 2 },
+  features: ["subgroups"],
+} as const;
+
+const main = /* wgsl */ `
+    @compute @workgroup_size(LANES)
+    fn main(
+      @builtin(workgroup_id) group: vec3u,
+      @builtin(num_workgroups) groups: vec3u,
+      @builtin(subgroup_invocation_id) lane: u32,
+    ) {
+      compute_tile(group, groups, lane);
+    }`;
+
+/** Weights of any type, read in fours. */
 export const conv2dSoftware = defineKernel({
   name: "conv2d",
   rung: "software",
@@ -22,61 +124,46 @@ export const conv2dSoftware = defineKernel({
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
   },
-  uniforms: { ...convolutionUniforms, channel_quads: "u32", quads: "u32", four: "u32" },
-  flags: convolutionFlags,
-  tunables: { ACTIVATION: 0, LANES: 8 },
-  features: ["subgroups"],
-  snippets: [epilogue, gather, rank4Update],
+  ...shape,
+  snippets: [softwareTile],
   wgsl: /* wgsl */ `
-    @compute @workgroup_size(LANES)
-    fn main(
-      @builtin(workgroup_id) group: vec3u,
-      @builtin(num_workgroups) groups: vec3u,
-      @builtin(subgroup_invocation_id) lane: u32,
-    ) {
-      let first_row = (group.y + group.z * groups.y) * 4u * LANES;
-      let quad = group.x * LANES + lane;
-      let weight_quad = min(quad, uniforms.quads - 1u);
-      let pixels = find_pixels(vec4u(first_row + lane) + vec4u(0u, 1u, 2u, 3u) * LANES);
+    struct WeightRow { left: vec4f, right: vec4f }
 
-      var sums0: Sums;
-      var sums1: Sums;
-      var sums2: Sums;
-      var sums3: Sums;
-      var k = 0u;                                                       // row of the weights [KH * KW * C, O]
-      for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
-        for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
-          let place = input_pixels(pixels, dy, dx);
-          let inside = place != vec4u(OUTSIDE);
-          var at = select(vec4u(), place, inside) * uniforms.channel_quads;
-          for (var c = 0u; c < uniforms.channel_quads; c++) {
-            var a = mat4x4f();
-            for (var i = 0u; i < uniforms.four; i++) {
-              a = mat4x4f(a[1], a[2], a[3], vec4f(x[at.x]));
-              at = at.yzwx;
-            }
-            at += 1u;
-            var b = Columns();
-            for (var i = 0u; i < uniforms.four; i++) {
-              b = Columns(b.b1, b.b2, b.b3, vec4f(weight[k * uniforms.quads + weight_quad]));
-              k++;
-            }
-            rank4_update(&sums0, select(vec4f(), a[0], inside.x), b);
-            rank4_update(&sums1, select(vec4f(), a[1], inside.y), b);
-            rank4_update(&sums2, select(vec4f(), a[2], inside.z), b);
-            rank4_update(&sums3, select(vec4f(), a[3], inside.w), b);
-          }
-        }
-      }
-      for (var i = 0u; i < uniforms.four * LANES; i++) {
-        let row = first_row + i;
-        if (row < uniforms.rows && quad < uniforms.quads) {
-          y[row * uniforms.quads + quad] = Element4(epilogue(sums0[0], row, quad, sample_of(row)));
-        }
-        shift_lanes(&sums0, sums1[0]);
-        shift_lanes(&sums1, sums2[0]);
-        shift_lanes(&sums2, sums3[0]);
-        shift_lanes(&sums3, vec4f());
-      }
-    }`,
+    fn find_columns(own: u32) -> vec2u { return min(vec2u(own * QUADS) + vec2u(0u, 1u), vec2u(uniforms.quads - 1u)); }
+
+    fn load_row(k: u32, columns: vec2u) -> WeightRow {
+      let row = k * uniforms.quads;
+      if (QUADS == 1u) { return WeightRow(vec4f(weight[row + columns.x]), vec4f()); }
+      return WeightRow(vec4f(weight[row + columns.x]), vec4f(weight[row + columns.y]));
+    }
+
+    fn left_of(row: WeightRow) -> vec4f { return row.left; }
+
+    fn right_of(row: WeightRow) -> vec4f { return row.right; }
+    ${main}`,
+});
+
+/** Weights in f16, outputs in eights: two numbers a word, so that as many loads bring twice as many. QUADS is 2. */
+export const conv2dSoftwareHalves = defineKernel({
+  name: "conv2d",
+  rung: "software-halves",
+  buffers: {
+    x: { access: "read", vec: 4 },
+    weight: { access: "read", type: "u32", vec: 4 },
+    y: { access: "write", vec: 4 },
+    ...epilogueBuffers,
+  },
+  ...shape,
+  snippets: [softwareTile],
+  wgsl: /* wgsl */ `
+    alias WeightRow = vec4u;
+
+    fn find_columns(own: u32) -> vec2u { return 2u * min(own, uniforms.quads / 2u - 1u) + vec2u(0u, 1u); }
+
+    fn load_row(k: u32, columns: vec2u) -> WeightRow { return weight[(k * uniforms.quads + columns.x) / 2u]; }
+
+    fn left_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.x), unpack2x16float(row.y)); }
+
+    fn right_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.z), unpack2x16float(row.w)); }
+    ${main}`,
 });

@@ -65,15 +65,24 @@ export const scalarEpilogueBuffers = {
   residual: { access: "read", optional: true },
 } as const;
 
-/** `epilogue(sum, row, quad, sample)` for four columns, `quad` counting in fours. Needs epilogueUniforms and `quads` (columns / 4). */
+/**
+ * `epilogue(sum, bias_of(quad), row, quad)` for four columns, `quad` counting in fours: whoever stores several rows asks for the bias
+ * once. Needs epilogueUniforms, `quads` (columns / 4) and `fn sample_of(row: u32) -> u32`.
+ */
 export const epilogue = defineSnippet({
   name: "epilogue",
   needs: [activate],
   wgsl: /* wgsl */ `
-    fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
-      var value = sum;
-      if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
-      if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.added_width + uniforms.added_column + quad]); }
+    fn bias_of(quad: u32) -> vec4f {
+      if ((uniforms.terms & 1u) == 0u) { return vec4f(); }
+      return bias[quad];
+    }
+
+    fn epilogue(sum: vec4f, quad_bias: vec4f, row: u32, quad: u32) -> vec4f {
+      var value = sum + quad_bias;
+      if ((uniforms.terms & 2u) != 0u) {
+        value += vec4f(channel_add[sample_of(row) * uniforms.added_width + uniforms.added_column + quad]);
+      }
       value = activate4(value);
       if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
       return value;

@@ -1,6 +1,6 @@
 /** @file GEMM: y = activation(x weight + bias) + residual. */
 import type { Tensor } from "../../engine/index.ts";
-import { conv2d } from "../conv2d/index.ts";
+import { conv2d, takesSoftware } from "../conv2d/index.ts";
 import { geglu } from "../geglu.ts";
 import { checkEpilogue } from "./epilogue.ts";
 import { type MatmulOptions, type Product, productOf } from "./product.ts";
@@ -70,8 +70,7 @@ function chooseRung(x: Tensor, weight: Tensor, options: MatmulOptions, product: 
   const { device } = x;
   const { inner, columns } = product;
   if (options.transposed || inner % 4 !== 0 || columns % 4 !== 0) return "naive";
-  if (device.tier === "software" && (device.subgroupSize === 8 || device.subgroupSize === 4) && device.accepts("conv2d/software"))
-    return "software";
+  if (takesSoftware(device)) return "software";
   if (
     device.tier === "matrix" &&
     matrixFits(x, weight, options, product) &&

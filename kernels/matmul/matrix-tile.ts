@@ -230,7 +230,7 @@ export const storeTile = defineSnippet({
           if (GEGLU) {
             value = gated(patches[at], patches[at + MATRIX_QUADS], quad);
           } else {
-            value = epilogue(patches[at], row, quad, sample_of(row));
+            value = epilogue(patches[at], bias_of(quad), row, quad);
           }
           y[row * uniforms.quads + quad] = vec4<f16>(value);
         }

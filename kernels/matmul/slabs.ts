@@ -23,6 +23,8 @@ export const matmulSlabs = defineKernel({
   tunables: { ACTIVATION: 0 },
   snippets: [flatIndex, epilogue],
   wgsl: /* wgsl */ `
+    fn sample_of(row: u32) -> u32 { return row / uniforms.sample_rows; }
+
     @compute @workgroup_size(WORKGROUP_SIZE)
     fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
       let i = flat_index(id, grid);
@@ -33,7 +35,7 @@ export const matmulSlabs = defineKernel({
       for (var slice = 0u; slice < uniforms.slices; slice++) {
         sum += slabs[(slice * uniforms.slab_rows + row) * uniforms.slab_quads + quad];
       }
-      y[i] = Element4(epilogue(sum, row, quad, row / uniforms.sample_rows));
+      y[i] = Element4(epilogue(sum, bias_of(quad), row, quad));
     }`,
 });
 

@@ -127,7 +127,7 @@ export const wholeTile = defineSnippet({
 
     fn store_quad(sum: vec4f, row: u32, quad: u32) {
       if (row < uniforms.rows && quad < uniforms.quads) {
-        y[row * uniforms.quads + quad] = Element4(epilogue(sum, row, quad, sample_of(row)));
+        y[row * uniforms.quads + quad] = Element4(epilogue(sum, bias_of(quad), row, quad));
       }
     }`,
 });

@@ -80,10 +80,10 @@ function describeCase({
     .join("")}`;
 }
 
-async function check(gpu: TestDevice, dtype: "f32" | "f16", c: Case, rung?: Conv2dRung): Promise<void> {
+async function check(gpu: TestDevice, dtype: "f32" | "f16", c: Case, rung?: Conv2dRung, weightType = dtype): Promise<void> {
   const [samples, , , channels] = c.x;
   const x = gpu.random(c.x, dtype);
-  const weight = gpu.random([...c.window, channels, c.outputs], dtype, { std: 1 / Math.sqrt(9 * channels) });
+  const weight = gpu.random([...c.window, channels, c.outputs], weightType, { std: 1 / Math.sqrt(9 * channels) });
   const bias = c.bias ? gpu.random([c.outputs]) : undefined;
   const channelAdd = c.channelAdd ? gpu.random([samples, c.outputs], dtype) : undefined;
   const shape = oracle.conv2d(x.values, weight.values, c).shape;
@@ -126,6 +126,24 @@ describe("software tier", () => {
       }
     }
   });
+
+  /** Tiles of 32 or 8 rows by 32 or 64 columns, whole and in part; outputs in eights or only in fours. */
+  const mixed: readonly Case[] = [
+    ...cases,
+    { x: [1, 3, 3, 8], window: [1, 1], outputs: 40, bias: true, residual: true },
+    { x: [1, 3, 5, 16], window: [3, 3], outputs: 100, padding: same, bias: true },
+    { x: [2, 2, 2, 64], window: [3, 3], outputs: 136, padding: same, bias: true, channelAdd: true },
+    { x: [1, 7, 9, 32], window: [3, 3], outputs: 72, padding: same, bias: true, channelAdd: true, residual: true },
+    { x: [1, 1, 65, 20], window: [1, 1], outputs: 128, bias: true, residual: true, activation: "gelu" },
+    { x: [1, 5, 5, 12], window: [3, 3], outputs: 64, padding: same, upsample: true, bias: true, wrap: true },
+  ];
+  for (const c of mixed) {
+    test(`software, weights in f16 beside f32: ${describeCase(c)}`, async ({ skip }) => {
+      needs(gpu.device, "shader-f16", skip);
+      needs(gpu.device, "subgroups", skip);
+      await check(gpu, "f32", c, "software", "f16");
+    });
+  }
 
   test("the rung that is chosen takes every shape", async () => {
     for (const c of [...odd, ...cases]) await check(gpu, "f32", c);

@@ -13,7 +13,9 @@ const WRAP = false;
 const WORKGROUP_SIZE = 64u;
 const ACTIVATION = 0u;
 const LANES = 8u;
-struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, four: u32 }
+const BLOCKS = 4u;
+const QUADS = 2u;
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, four: u32, parts: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element4>;
@@ -86,10 +88,16 @@ fn activate4(x: vec4f) -> vec4f {
   return x;
 }
 
-fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
-  var value = sum;
-  if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
-  if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.added_width + uniforms.added_column + quad]); }
+fn bias_of(quad: u32) -> vec4f {
+  if ((uniforms.terms & 1u) == 0u) { return vec4f(); }
+  return bias[quad];
+}
+
+fn epilogue(sum: vec4f, quad_bias: vec4f, row: u32, quad: u32) -> vec4f {
+  var value = sum + quad_bias;
+  if ((uniforms.terms & 2u) != 0u) {
+    value += vec4f(channel_add[sample_of(row) * uniforms.added_width + uniforms.added_column + quad]);
+  }
   value = activate4(value);
   if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
   return value;
@@ -146,22 +154,38 @@ fn shift(sums: ptr<function, Sums>, next: vec4f) {
   (*sums)[7] = next;
 }
 
-struct Columns { b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f }
+struct Columns { k0: vec4f, k1: vec4f, k2: vec4f, k3: vec4f }
 
 fn add_products(sum: vec4f, a: vec4f, b: Columns) -> vec4f {
-  return fma(vec4f(a.w), b.b3, fma(vec4f(a.z), b.b2, fma(vec4f(a.y), b.b1, fma(vec4f(a.x), b.b0, sum))));
+  return fma(vec4f(a.w), b.k3, fma(vec4f(a.z), b.k2, fma(vec4f(a.y), b.k1, fma(vec4f(a.x), b.k0, sum))));
 }
 
-fn rank4_update(sums: ptr<function, Sums>, a: vec4f, b: Columns) {
-  (*sums)[0] = add_products((*sums)[0], subgroupShuffle(a, 0u), b);
-  (*sums)[1] = add_products((*sums)[1], subgroupShuffle(a, 1u), b);
-  (*sums)[2] = add_products((*sums)[2], subgroupShuffle(a, 2u), b);
-  (*sums)[3] = add_products((*sums)[3], subgroupShuffle(a, 3u), b);
+fn rank4_update(left: ptr<function, Sums>, right: ptr<function, Sums>, a: vec4f, b: Columns, c: Columns) {
+  let row0 = subgroupShuffle(a, 0u);
+  (*left)[0] = add_products((*left)[0], row0, b);
+  if (QUADS == 2u) { (*right)[0] = add_products((*right)[0], row0, c); }
+  let row1 = subgroupShuffle(a, 1u);
+  (*left)[1] = add_products((*left)[1], row1, b);
+  if (QUADS == 2u) { (*right)[1] = add_products((*right)[1], row1, c); }
+  let row2 = subgroupShuffle(a, 2u);
+  (*left)[2] = add_products((*left)[2], row2, b);
+  if (QUADS == 2u) { (*right)[2] = add_products((*right)[2], row2, c); }
+  let row3 = subgroupShuffle(a, 3u);
+  (*left)[3] = add_products((*left)[3], row3, b);
+  if (QUADS == 2u) { (*right)[3] = add_products((*right)[3], row3, c); }
   if (LANES == 4u) { return; }
-  (*sums)[4] = add_products((*sums)[4], subgroupShuffle(a, 4u), b);
-  (*sums)[5] = add_products((*sums)[5], subgroupShuffle(a, 5u), b);
-  (*sums)[6] = add_products((*sums)[6], subgroupShuffle(a, 6u), b);
-  (*sums)[7] = add_products((*sums)[7], subgroupShuffle(a, 7u), b);
+  let row4 = subgroupShuffle(a, 4u);
+  (*left)[4] = add_products((*left)[4], row4, b);
+  if (QUADS == 2u) { (*right)[4] = add_products((*right)[4], row4, c); }
+  let row5 = subgroupShuffle(a, 5u);
+  (*left)[5] = add_products((*left)[5], row5, b);
+  if (QUADS == 2u) { (*right)[5] = add_products((*right)[5], row5, c); }
+  let row6 = subgroupShuffle(a, 6u);
+  (*left)[6] = add_products((*left)[6], row6, b);
+  if (QUADS == 2u) { (*right)[6] = add_products((*right)[6], row6, c); }
+  let row7 = subgroupShuffle(a, 7u);
+  (*left)[7] = add_products((*left)[7], row7, b);
+  if (QUADS == 2u) { (*right)[7] = add_products((*right)[7], row7, c); }
 }
 
 // As shift, for the LANES sums that are in use.
@@ -170,21 +194,20 @@ fn shift_lanes(sums: ptr<function, Sums>, next: vec4f) {
   if (LANES == 4u) { (*sums)[3] = next; }
 }
 
-@compute @workgroup_size(LANES)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(subgroup_invocation_id) lane: u32,
-) {
-  let first_row = (group.y + group.z * groups.y) * 4u * LANES;
-  let quad = group.x * LANES + lane;
-  let weight_quad = min(quad, uniforms.quads - 1u);
+fn compute_tile(group: vec3u, groups: vec3u, lane: u32) {
+  let first_row = (group.y + group.z * groups.y) * BLOCKS * LANES;
+  let own = group.x * LANES + lane;
+  let columns = find_columns(own);
   let pixels = find_pixels(vec4u(first_row + lane) + vec4u(0u, 1u, 2u, 3u) * LANES);
 
-  var sums0: Sums;
-  var sums1: Sums;
-  var sums2: Sums;
-  var sums3: Sums;
+  var left0: Sums;
+  var left1: Sums;
+  var left2: Sums;
+  var left3: Sums;
+  var right0: Sums;
+  var right1: Sums;
+  var right2: Sums;
+  var right3: Sums;
   var k = 0u;                                                       // row of the weights [KH * KW * C, O]
   for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
     for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
@@ -192,32 +215,78 @@ fn main(
       let inside = place != vec4u(OUTSIDE);
       var at = select(vec4u(), place, inside) * uniforms.channel_quads;
       for (var c = 0u; c < uniforms.channel_quads; c++) {
-        var a = mat4x4f();
+        var rows = array<WeightRow, 4>();
         for (var i = 0u; i < uniforms.four; i++) {
-          a = mat4x4f(a[1], a[2], a[3], vec4f(x[at.x]));
-          at = at.yzwx;
-        }
-        at += 1u;
-        var b = Columns();
-        for (var i = 0u; i < uniforms.four; i++) {
-          b = Columns(b.b1, b.b2, b.b3, vec4f(weight[k * uniforms.quads + weight_quad]));
+          rows = array<WeightRow, 4>(rows[1], rows[2], rows[3], load_row(k, columns));
           k++;
         }
-        rank4_update(&sums0, select(vec4f(), a[0], inside.x), b);
-        rank4_update(&sums1, select(vec4f(), a[1], inside.y), b);
-        rank4_update(&sums2, select(vec4f(), a[2], inside.z), b);
-        rank4_update(&sums3, select(vec4f(), a[3], inside.w), b);
+        let left = Columns(left_of(rows[0]), left_of(rows[1]), left_of(rows[2]), left_of(rows[3]));
+        let right = Columns(right_of(rows[0]), right_of(rows[1]), right_of(rows[2]), right_of(rows[3]));
+        if (BLOCKS == 1u) {
+          rank4_update(&left0, &right0, select(vec4f(), vec4f(x[at.x]), inside.x), left, right);
+        } else {
+          var a = mat4x4f();
+          for (var i = 0u; i < uniforms.four; i++) {
+            a = mat4x4f(a[1], a[2], a[3], vec4f(x[at.x]));
+            at = at.yzwx;
+          }
+          rank4_update(&left0, &right0, select(vec4f(), a[0], inside.x), left, right);
+          rank4_update(&left1, &right1, select(vec4f(), a[1], inside.y), left, right);
+          rank4_update(&left2, &right2, select(vec4f(), a[2], inside.z), left, right);
+          rank4_update(&left3, &right3, select(vec4f(), a[3], inside.w), left, right);
+        }
+        at += 1u;
       }
     }
   }
-  for (var i = 0u; i < uniforms.four * LANES; i++) {
-    let row = first_row + i;
-    if (row < uniforms.rows && quad < uniforms.quads) {
-      y[row * uniforms.quads + quad] = Element4(epilogue(sums0[0], row, quad, sample_of(row)));
+
+  let left_bias = bias_of(columns.x);
+  let right_bias = bias_of(columns.y);
+  for (var part = 0u; part < uniforms.parts; part++) {              // of each block of rows the left, then the right columns
+    let side = part % QUADS;
+    let quad = own * QUADS + side;
+    for (var i = 0u; i < uniforms.four * (LANES / 4u); i++) {
+      let row = first_row + (part / QUADS) * LANES + i;
+      if (row < uniforms.rows && quad < uniforms.quads) {
+        y[row * uniforms.quads + quad] = Element4(epilogue(left0[0], select(left_bias, right_bias, side == 1u), row, quad));
+      }
+      shift_lanes(&left0, vec4f());
     }
-    shift_lanes(&sums0, sums1[0]);
-    shift_lanes(&sums1, sums2[0]);
-    shift_lanes(&sums2, sums3[0]);
-    shift_lanes(&sums3, vec4f());
+    if (QUADS == 1u) {
+      left0 = left1;
+      left1 = left2;
+      left2 = left3;
+    } else {
+      left0 = right0;
+      right0 = left1;
+      left1 = right1;
+      right1 = left2;
+      left2 = right2;
+      right2 = left3;
+      left3 = right3;
+    }
   }
+}
+
+struct WeightRow { left: vec4f, right: vec4f }
+
+fn find_columns(own: u32) -> vec2u { return min(vec2u(own * QUADS) + vec2u(0u, 1u), vec2u(uniforms.quads - 1u)); }
+
+fn load_row(k: u32, columns: vec2u) -> WeightRow {
+  let row = k * uniforms.quads;
+  if (QUADS == 1u) { return WeightRow(vec4f(weight[row + columns.x]), vec4f()); }
+  return WeightRow(vec4f(weight[row + columns.x]), vec4f(weight[row + columns.y]));
+}
+
+fn left_of(row: WeightRow) -> vec4f { return row.left; }
+
+fn right_of(row: WeightRow) -> vec4f { return row.right; }
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  compute_tile(group, groups, lane);
 }

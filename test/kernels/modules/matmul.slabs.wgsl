@@ -82,14 +82,22 @@ fn activate4(x: vec4f) -> vec4f {
   return x;
 }
 
-fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
-  var value = sum;
-  if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
-  if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.added_width + uniforms.added_column + quad]); }
+fn bias_of(quad: u32) -> vec4f {
+  if ((uniforms.terms & 1u) == 0u) { return vec4f(); }
+  return bias[quad];
+}
+
+fn epilogue(sum: vec4f, quad_bias: vec4f, row: u32, quad: u32) -> vec4f {
+  var value = sum + quad_bias;
+  if ((uniforms.terms & 2u) != 0u) {
+    value += vec4f(channel_add[sample_of(row) * uniforms.added_width + uniforms.added_column + quad]);
+  }
   value = activate4(value);
   if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
   return value;
 }
+
+fn sample_of(row: u32) -> u32 { return row / uniforms.sample_rows; }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
@@ -101,5 +109,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   for (var slice = 0u; slice < uniforms.slices; slice++) {
     sum += slabs[(slice * uniforms.slab_rows + row) * uniforms.slab_quads + quad];
   }
-  y[i] = Element4(epilogue(sum, row, quad, row / uniforms.sample_rows));
+  y[i] = Element4(epilogue(sum, bias_of(quad), row, quad));
 }

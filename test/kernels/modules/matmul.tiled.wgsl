@@ -82,10 +82,16 @@ fn activate4(x: vec4f) -> vec4f {
   return x;
 }
 
-fn epilogue(sum: vec4f, row: u32, quad: u32, sample: u32) -> vec4f {
-  var value = sum;
-  if ((uniforms.terms & 1u) != 0u) { value += bias[quad]; }
-  if ((uniforms.terms & 2u) != 0u) { value += vec4f(channel_add[sample * uniforms.added_width + uniforms.added_column + quad]); }
+fn bias_of(quad: u32) -> vec4f {
+  if ((uniforms.terms & 1u) == 0u) { return vec4f(); }
+  return bias[quad];
+}
+
+fn epilogue(sum: vec4f, quad_bias: vec4f, row: u32, quad: u32) -> vec4f {
+  var value = sum + quad_bias;
+  if ((uniforms.terms & 2u) != 0u) {
+    value += vec4f(channel_add[sample_of(row) * uniforms.added_width + uniforms.added_column + quad]);
+  }
   value = activate4(value);
   if ((uniforms.terms & 4u) != 0u) { value += vec4f(residual[row * uniforms.quads + quad]); }
   return value;
@@ -215,7 +221,7 @@ fn store_quads(left: vec4f, right: vec4f, row: u32, quad: u32, group: vec3u) {
 
 fn store_quad(sum: vec4f, row: u32, quad: u32) {
   if (row < uniforms.rows && quad < uniforms.quads) {
-    y[row * uniforms.quads + quad] = Element4(epilogue(sum, row, quad, sample_of(row)));
+    y[row * uniforms.quads + quad] = Element4(epilogue(sum, bias_of(quad), row, quad));
   }
 }
 
