@@ -1,6 +1,7 @@
 /** @file Group-norm, second pass: y = x * factor + summand for each channel, and SiLU of it where asked. */
 import { defineKernel } from "../../engine/index.ts";
 import { flatIndex, silu } from "../snippets.ts";
+import { input4, inputBuffers, inputFlags, inputUniforms } from "./input.ts";
 
 /**
  * An invocation takes four channels (`quads` of them a pixel) of PIXELS neighbouring pixels, so that the factors are loaded once.
@@ -8,11 +9,11 @@ import { flatIndex, silu } from "../snippets.ts";
  */
 export const groupNormApply = defineKernel({
   name: "group-norm-apply",
-  buffers: { x: { access: "read", vec: 4 }, affine: { access: "read", type: "f32", vec: 4 }, y: { access: "write", vec: 4 } },
-  uniforms: { samples: "u32", first_sample: "u32", pixels: "u32", quads: "u32" },
-  flags: { SILU: false },
+  buffers: { ...inputBuffers, affine: { access: "read", type: "f32", vec: 4 }, y: { access: "write", vec: 4 } },
+  uniforms: { samples: "u32", first_sample: "u32", pixels: "u32", ...inputUniforms },
+  flags: { SILU: false, ...inputFlags },
   tunables: { PIXELS: 4 },
-  snippets: [flatIndex, silu],
+  snippets: [flatIndex, silu, input4],
   wgsl: /* wgsl */ `
     @compute @workgroup_size(WORKGROUP_SIZE)
     fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
@@ -28,8 +29,8 @@ export const groupNormApply = defineKernel({
       let row = sample * uniforms.pixels;
       let end = min((run + 1u) * PIXELS, uniforms.pixels);
       for (var p = run * PIXELS; p < end; p++) {
+        let value = input4(row + p, quad) * factor + summand;
         let j = (row + p) * uniforms.quads + quad;
-        let value = vec4f(x[j]) * factor + summand;
         if (SILU) { y[j] = Element4(silu4(value)); } else { y[j] = Element4(value); }
       }
     }`,

@@ -1,55 +1,83 @@
 /**
- * @file Group-norm of small maps for software adapters: as whole.ts, with a subgroup for each group, so that there are no barriers,
- * which take such an adapter's compiler longer than all else in a kernel (group-norm/whole on lavapipe: half a second).
+ * @file Group-norm for software adapters: a subgroup has a whole group of a sample, in one launch whatever its size. No barriers,
+ * which take such an adapter's compiler longer than all else in a kernel (group-norm/whole on lavapipe: half a second), and one
+ * pipeline for everything, as each costs more to compile than it ever runs.
  */
 import { defineKernel } from "../../engine/index.ts";
 import { silu } from "../snippets.ts";
+import { input4, inputBuffers, inputFlags, inputUniforms } from "./input.ts";
 
-/** Grid: [groups, samples]. `width` vectors a group, `quads` a pixel; LANES is the size of a subgroup and of a workgroup. */
+/**
+ * Grid: [groups, samples]. `width` vectors a group; LANES (4 or 8) is the size of a subgroup and of a workgroup, `across` how many
+ * lanes stand side by side in a pixel, a power of two that divides `width`: so neighbours share cache lines, and a lane's channels
+ * are the same in every pixel.
+ * x is read twice. A lane's first pass is of distances from the first vector it sees, so that a large mean cancels nothing, in parts,
+ * so that many pixels don't; lanes are merged as by Chan, Golub and LeVeque (1983).
+ */
 export const groupNormSoftware = defineKernel({
   name: "group-norm",
   rung: "software",
   features: ["subgroups"],
   buffers: {
-    x: { access: "read", vec: 4 },
+    ...inputBuffers,
     gain: { access: "read", type: "f32", vec: 4 },
     shift: { access: "read", type: "f32", vec: 4 },
     y: { access: "write", vec: 4 },
   },
-  // Not a flag: one pipeline for both is half the time to compile.
-  uniforms: { pixels: "u32", quads: "u32", width: "u32", eps: "f32", silu: "u32" },
-  tunables: { LANES: 8 },
-  snippets: [silu],
+  uniforms: { pixels: "u32", ...inputUniforms, width: "u32", across: "u32", eps: "f32", silu: "u32" },
+  flags: inputFlags,
+  tunables: { LANES: 8, PART: 512 },
+  snippets: [silu, input4],
   wgsl: /* wgsl */ `
+    // Sum of one number of each lane, the same in all of them.
+    fn total(value: f32) -> f32 {
+      var sum = value;
+      for (var step = LANES / 2u; step > 0u; step /= 2u) { sum += subgroupShuffleXor(sum, step); }
+      return sum;
+    }
+
     @compute @workgroup_size(LANES)
     fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-      let first = group.x * uniforms.width;
-      let sample = group.y * uniforms.pixels * uniforms.quads + first;
-      let count = f32(4u * uniforms.pixels * uniforms.width);
+      let first = group.x * uniforms.width + lane % uniforms.across;
+      let last = first + uniforms.width;
+      let begin = group.y * uniforms.pixels + lane / uniforms.across;
+      let end = (group.y + 1u) * uniforms.pixels;
+      let step = LANES / uniforms.across;
 
+      var origin = vec4f();
       var sum = vec4f();
-      for (var pixel = lane; pixel < uniforms.pixels; pixel += LANES) {
-        for (var quad = 0u; quad < uniforms.width; quad++) { sum += vec4f(x[sample + pixel * uniforms.quads + quad]); }
-      }
-      let mean = subgroupAdd(dot(sum, vec4f(1.0))) / count;
-
       var squares = vec4f();
-      for (var pixel = lane; pixel < uniforms.pixels; pixel += LANES) {
-        for (var quad = 0u; quad < uniforms.width; quad++) {
-          let distance = vec4f(x[sample + pixel * uniforms.quads + quad]) - mean;
-          squares += distance * distance;
+      var count = 0.0;
+      for (var quad = first; quad < last; quad += uniforms.across) {
+        for (var part = begin; part < end; part += PART * step) {
+          var part_sum = vec4f();
+          var part_squares = vec4f();
+          for (var pixel = part; pixel < min(part + PART * step, end); pixel += step) {
+            let value = input4(pixel, quad);
+            origin = select(origin, value, count == 0.0);
+            let distance = value - origin;
+            part_sum += distance;
+            part_squares += distance * distance;
+            count += 1.0;
+          }
+          sum += part_sum;
+          squares += part_squares;
         }
       }
-      let inverse_deviation = inverseSqrt(subgroupAdd(dot(squares, vec4f(1.0))) / count + uniforms.eps);
+      let numbers = f32(4u * uniforms.pixels * uniforms.width);
+      let mean_distance = sum / max(count, 1.0);                      // a lane may have had no pixel
+      let mean = total(dot(origin + mean_distance, vec4f(count))) / numbers;
+      let offset = origin + mean_distance - mean;
+      let distances = squares - sum * mean_distance + offset * offset * count;
+      let inverse_deviation = inverseSqrt(total(dot(distances, vec4f(1.0))) / numbers + uniforms.eps);
 
-      for (var quad = 0u; quad < uniforms.width; quad++) {
-        let factor = inverse_deviation * gain[first + quad];
-        let summand = shift[first + quad] - mean * factor;
-        for (var pixel = lane; pixel < uniforms.pixels; pixel += LANES) {
-          let j = sample + pixel * uniforms.quads + quad;
-          var value = vec4f(x[j]) * factor + summand;
-          if (uniforms.silu != 0u) { value = silu4(value); }
-          y[j] = Element4(value);
+      for (var quad = first; quad < last; quad += uniforms.across) {
+        let factor = inverse_deviation * gain[quad];
+        let summand = shift[quad] - mean * factor;
+        for (var pixel = begin; pixel < end; pixel += step) {
+          var value = input4(pixel, quad) * factor + summand;
+          if (uniforms.silu != 0u) { value = silu4(value); }           // not a flag: see above
+          y[pixel * uniforms.quads + quad] = Element4(value);
         }
       }
     }`,

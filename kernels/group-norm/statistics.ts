@@ -1,5 +1,6 @@
 /** @file Group-norm, first pass: mean and squared distance of each channel over a slab of pixels. */
 import { defineKernel } from "../../engine/index.ts";
+import { input4, inputBuffers, inputFlags, inputUniforms } from "./input.ts";
 
 /**
  * A workgroup has QUADS x LANES invocations: each takes four channels of every LANES-th pixel of a slab. Sums are of the
@@ -9,9 +10,11 @@ import { defineKernel } from "../../engine/index.ts";
  */
 export const groupNormStatistics = defineKernel({
   name: "group-norm-statistics",
-  buffers: { x: { access: "read", vec: 4 }, moments: { access: "write", type: "f32", vec: 4 } },
-  uniforms: { first_sample: "u32", pixels: "u32", quads: "u32", slab_pixels: "u32", first_slab: "u32", all_slabs: "u32" },
+  buffers: { ...inputBuffers, moments: { access: "write", type: "f32", vec: 4 } },
+  uniforms: { first_sample: "u32", pixels: "u32", ...inputUniforms, slab_pixels: "u32", first_slab: "u32", all_slabs: "u32" },
+  flags: inputFlags,
   tunables: { QUADS: 16, LANES: 16 },
+  snippets: [input4],
   wgsl: /* wgsl */ `
     var<workgroup> means: array<vec4f, QUADS * LANES>;
     var<workgroup> distances: array<vec4f, QUADS * LANES>;
@@ -35,10 +38,10 @@ export const groupNormStatistics = defineKernel({
       var squares = vec4f();
       if (inside && begin + lane < end) {
         let row = group.z * uniforms.pixels;
-        let origin = vec4f(x[(row + begin + lane) * uniforms.quads + quad]);
+        let origin = input4(row + begin + lane, quad);
         var sum = vec4f();
         for (var p = begin + lane + LANES; p < end; p += LANES) {
-          let distance = vec4f(x[(row + p) * uniforms.quads + quad]) - origin;
+          let distance = input4(row + p, quad) - origin;
           sum += distance;
           squares += distance * distance;
         }

@@ -1,6 +1,7 @@
 /** @file Group-norm of small maps in one launch: one workgroup has a whole group of a sample. */
 import { defineKernel } from "../../engine/index.ts";
 import { silu } from "../snippets.ts";
+import { input4, inputBuffers, inputFlags, inputUniforms } from "./input.ts";
 
 /**
  * Grid: [groups, samples]. A group's channels must be whole vectors: `width` of them a group, `quads` a pixel. x is read three times
@@ -11,14 +12,14 @@ export const groupNormWhole = defineKernel({
   name: "group-norm",
   rung: "whole",
   buffers: {
-    x: { access: "read", vec: 4 },
+    ...inputBuffers,
     gain: { access: "read", type: "f32", vec: 4 },
     shift: { access: "read", type: "f32", vec: 4 },
     y: { access: "write", vec: 4 },
   },
-  uniforms: { pixels: "u32", quads: "u32", width: "u32", eps: "f32" },
-  flags: { SILU: false },
-  snippets: [silu],
+  uniforms: { pixels: "u32", ...inputUniforms, width: "u32", eps: "f32" },
+  flags: { SILU: false, ...inputFlags },
+  snippets: [silu, input4],
   wgsl: /* wgsl */ `
     var<workgroup> parts: array<f32, WORKGROUP_SIZE>;
 
@@ -45,7 +46,7 @@ export const groupNormWhole = defineKernel({
     @compute @workgroup_size(WORKGROUP_SIZE)
     fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
       let first = group.x * uniforms.width;
-      let sample = group.y * uniforms.pixels * uniforms.quads + first;
+      let row = group.y * uniforms.pixels;
       let start = Place(local / uniforms.width, local % uniforms.width);
       let step_pixels = WORKGROUP_SIZE / uniforms.width;
       let step_quads = WORKGROUP_SIZE % uniforms.width;
@@ -53,20 +54,21 @@ export const groupNormWhole = defineKernel({
 
       var sum = vec4f();
       for (var at = start; at.pixel < uniforms.pixels; at = next(at, step_pixels, step_quads)) {
-        sum += vec4f(x[sample + at.pixel * uniforms.quads + at.quad]);
+        sum += input4(row + at.pixel, first + at.quad);
       }
       let mean = total(dot(sum, vec4f(1.0)), local) / count;
 
       var squares = vec4f();
       for (var at = start; at.pixel < uniforms.pixels; at = next(at, step_pixels, step_quads)) {
-        let distance = vec4f(x[sample + at.pixel * uniforms.quads + at.quad]) - mean;
+        let distance = input4(row + at.pixel, first + at.quad) - mean;
         squares += distance * distance;
       }
       let inverse_deviation = inverseSqrt(total(dot(squares, vec4f(1.0)), local) / count + uniforms.eps);
 
       for (var at = start; at.pixel < uniforms.pixels; at = next(at, step_pixels, step_quads)) {
-        let j = sample + at.pixel * uniforms.quads + at.quad;
-        let value = (vec4f(x[j]) - mean) * inverse_deviation * gain[first + at.quad] + shift[first + at.quad];
+        let quad = first + at.quad;
+        let value = (input4(row + at.pixel, quad) - mean) * inverse_deviation * gain[quad] + shift[quad];
+        let j = (row + at.pixel) * uniforms.quads + quad;
         if (SILU) { y[j] = Element4(silu4(value)); } else { y[j] = Element4(value); }
       }
     }`,

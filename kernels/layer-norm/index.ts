@@ -14,14 +14,16 @@ export function layerNorm(x: Tensor, gain: Tensor, shift: Tensor, { eps }: { rea
   expectShape("layerNorm", shift, ["width"], { sizes: { width } });
   const y = x.device.empty(x.shape, x.dtype, "layerNorm");
   const quads = width / 4;
+  const { device } = x;
+  const lanes = device.tier === "software" && [4, 8].includes(device.subgroupSize) ? device.subgroupSize : 0;
   inBands("layerNorm", rows, { x, y }, (band, rows) => {
     const buffers = { ...band, gain, shift };
-    const rung = x.device.tier === "software" ? layerNormSoftware : layerNormWorkgroup;
-    if (width % 4 !== 0 || !x.device.accepts(rung.name)) layerNormNaive.launch(buffers, { rows, width, eps }, perElement(rows));
-    else if (x.device.tier === "software") {
-      // One subgroup a workgroup, so that a few dozen rows reach all cores.
-      layerNormSoftware.launch(buffers, { rows, quads, eps }, perElement(rows, 8), { tunables: { WORKGROUP_SIZE: 8 } });
-    } else layerNormWorkgroup.launch(buffers, { rows, quads, eps }, foldGroups(rows));
+    if (width % 4 === 0 && lanes > 0 && device.accepts(layerNormSoftware.name)) {
+      const grid = foldGroups(Math.ceil(rows / lanes));
+      layerNormSoftware.launch(buffers, { rows, quads, lanes, eps }, grid, { tunables: { LANES: lanes } });
+    } else if (width % 4 === 0 && device.tier !== "software" && device.accepts(layerNormWorkgroup.name)) {
+      layerNormWorkgroup.launch(buffers, { rows, quads, eps }, foldGroups(rows));
+    } else layerNormNaive.launch(buffers, { rows, width, eps }, perElement(rows));
   });
   return y;
 }

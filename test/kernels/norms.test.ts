@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
 import { groupNorm, layerNorm } from "../../kernels/index.ts";
 import * as oracle from "../oracle/norms.ts";
-import { closeTo, forEachDType, limited, needs, useDevice } from "./harness.ts";
+import { closeTo, forEachDType, limited, needs, type RandomInput, type TestDevice, useDevice } from "./harness.ts";
 
 // f32: sums of up to 10^5 numbers in trees. f16: one rounding of the result, 2^-11 of its size.
 const tolerance = { f32: 4e-6, f16: 1e-3 };
@@ -12,6 +12,8 @@ interface GroupCase {
   readonly groups: number;
   readonly silu?: boolean;
   readonly mean?: number;
+  /** Channels of x; the others are of a tensor beside it. */
+  readonly own?: number;
   /** Times the usual tolerance. */
   readonly slack?: number;
 }
@@ -38,24 +40,46 @@ const groupCases: readonly GroupCase[] = [
   { shape: [1, 40, 33, 32], groups: 8 },
   // A mean of 300 deviations: sums of squares would cancel, and the input has only 2^-24 * 300 of absolute precision left.
   { shape: [1, 32, 32, 32], groups: 8, mean: 300, slack: 25 },
+  // Two tensors side by side, with a group that has channels of both: widths of 3 vectors, of 3 numbers, of 8 vectors, 10 numbers.
+  { shape: [2, 8, 8, 96], groups: 8, own: 68, silu: true },
+  { shape: [2, 13, 5, 96], groups: 32, own: 64 },
+  { shape: [1, 64, 64, 64], groups: 2, own: 40, silu: true, mean: 3 },
+  { shape: [2, 9, 7, 20], groups: 2, own: 6, silu: true },
+  // A border between groups.
+  { shape: [2, 4, 4, 128], groups: 8, own: 64, silu: true },
 ];
+
+/** The first `own` channels, and those that follow them. */
+function split(gpu: TestDevice, { shape, values }: RandomInput, own: number, dtype: "f32" | "f16" = "f32") {
+  const channels = shape.at(-1)!;
+  const part = (begin: number, end: number) =>
+    gpu.input(
+      [...shape.slice(0, -1), end - begin],
+      values.filter((_, i) => i % channels >= begin && i % channels < end),
+      dtype,
+    );
+  return { x: part(0, own), beside: part(own, channels) };
+}
 
 for (const tier of ["software", "f32"] as const) {
   describe(`tier ${tier}`, () => {
     const gpu = useDevice({ tier });
 
     forEachDType((dtype) => {
-      for (const { shape, groups, silu = false, mean = 0.5, slack = 1 } of groupCases) {
-        test(`group-norm [${shape}] in ${groups} groups${silu ? " + silu" : ""}${mean > 1 ? ` around ${mean}` : ""}`, async ({
-          skip,
-        }) => {
+      for (const { shape, groups, silu = false, mean = 0.5, slack = 1, own } of groupCases) {
+        const name = `${groups} groups${own ? ` of ${own} | ${shape.at(-1)! - own}` : ""}${silu ? " + silu" : ""}`;
+        test(`group-norm [${shape}] in ${name}${mean > 1 ? ` around ${mean}` : ""}`, async ({ skip }) => {
           if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
           const channels = shape.at(-1)!;
           const x = gpu.random(shape, dtype, { mean });
           const gain = gpu.random([channels], "f32", { mean: 1, std: 0.3 });
           const shift = gpu.random([channels]);
           const options = { groups, eps: 1e-5, silu };
-          const actual = await gpu.evaluate(() => groupNorm(x.upload(), gain.upload(), shift.upload(), options));
+          const parts = own === undefined ? { x, beside: undefined } : split(gpu, x, own, dtype);
+          const actual = await gpu.evaluate(() => {
+            const beside = parts.beside?.upload();
+            return groupNorm(parts.x.upload(), gain.upload(), shift.upload(), { ...options, beside });
+          });
           const samples = shape[0]!;
           const pixels = x.values.length / samples / channels;
           const expected = oracle.groupNorm(x.values, gain.values, shift.values, { ...options, samples, pixels, channels });
@@ -71,6 +95,7 @@ for (const tier of ["software", "f32"] as const) {
         [5, 63],
         [130, 320],
         [1, 1280],
+        [19, 40],
       ] as const) {
         test(`layer-norm [${rows}, ${width}]`, async ({ skip }) => {
           if (dtype === "f16") needs(gpu.device, "shader-f16", skip);
@@ -104,6 +129,19 @@ describe("an adapter with 256 invocations and bindings of 64 KiB", () => {
     closeTo(actual, expected, tolerance.f32);
   });
 
+  test("group-norm of two tensors works in row bands", async () => {
+    const x = gpu.random([2, 70, 32, 32], "f32", { mean: 1 }); // samples of both parts end where a binding may begin
+    const gain = gpu.random([32]);
+    const options = { groups: 8, eps: 1e-6, silu: false };
+    const parts = split(gpu, x, 20);
+    const actual = await gpu.evaluate(() => {
+      const beside = parts.beside.upload();
+      return groupNorm(parts.x.upload(), gain.upload(), gain.upload(), { ...options, beside });
+    });
+    const expected = oracle.groupNorm(x.values, gain.values, gain.values, { ...options, samples: 2, pixels: 2240, channels: 32 });
+    closeTo(actual, expected, tolerance.f32);
+  });
+
   test("layer-norm works in row bands", async () => {
     const x = gpu.random([403, 100]);
     const gain = gpu.random([100]);
@@ -123,6 +161,9 @@ describe("shapes that don't fit", () => {
       expect(() => groupNorm(x, vector, vector, { groups: 32, eps: 1e-5 })).toThrow(ShapeError);
       expect(() => groupNorm(x, vector, vector, { groups: 32, eps: 1e-5 })).toThrow(/36 channels.*32 equal groups/);
       expect(() => groupNorm(x, other, other, { groups: 4, eps: 1e-5 })).toThrow(/32, expected 36/);
+      expect(() => groupNorm(x, vector, vector, { groups: 4, eps: 1e-5, beside: x })).toThrow(/36, expected 72/);
+      const beside = gpu.device.empty([2, 4, 5, 36]);
+      expect(() => groupNorm(x, vector, vector, { groups: 4, eps: 1e-5, beside })).toThrow(/2, 4, 5, 36.*beside x/);
       expect(() => layerNorm(x, vector, other, { eps: 1e-5 })).toThrow(/32, expected 36/);
     });
   });

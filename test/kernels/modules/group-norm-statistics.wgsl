@@ -1,13 +1,22 @@
 alias Element = f32;
 alias Element2 = vec2<f32>;
 alias Element4 = vec4<f32>;
+const BESIDE = false;
 const WORKGROUP_SIZE = 64u;
 const QUADS = 16u;
 const LANES = 16u;
-struct Uniforms { first_sample: u32, pixels: u32, quads: u32, slab_pixels: u32, first_slab: u32, all_slabs: u32 }
+struct Uniforms { first_sample: u32, pixels: u32, quads: u32, own: u32, slab_pixels: u32, first_slab: u32, all_slabs: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
-@group(0) @binding(1) var<storage, read_write> moments: array<vec4<f32>>;
-@group(0) @binding(2) var<uniform> uniforms: Uniforms;
+@group(0) @binding(1) var<storage, read> beside: array<Element4>;
+@group(0) @binding(2) var<storage, read_write> moments: array<vec4<f32>>;
+@group(0) @binding(3) var<uniform> uniforms: Uniforms;
+
+fn input4(pixel: u32, quad: u32) -> vec4f {
+  if (BESIDE && quad >= uniforms.own) {
+    return vec4f(beside[pixel * (uniforms.quads - uniforms.own) + quad - uniforms.own]);
+  }
+  return vec4f(x[pixel * uniforms.own + quad]);
+}
 
 var<workgroup> means: array<vec4f, QUADS * LANES>;
 var<workgroup> distances: array<vec4f, QUADS * LANES>;
@@ -31,10 +40,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   var squares = vec4f();
   if (inside && begin + lane < end) {
     let row = group.z * uniforms.pixels;
-    let origin = vec4f(x[(row + begin + lane) * uniforms.quads + quad]);
+    let origin = input4(row + begin + lane, quad);
     var sum = vec4f();
     for (var p = begin + lane + LANES; p < end; p += LANES) {
-      let distance = vec4f(x[(row + p) * uniforms.quads + quad]) - origin;
+      let distance = input4(row + p, quad) - origin;
       sum += distance;
       squares += distance * distance;
     }

@@ -3,14 +3,17 @@ diagnostic(off, subgroup_uniformity);
 alias Element = f32;
 alias Element2 = vec2<f32>;
 alias Element4 = vec4<f32>;
+const BESIDE = false;
 const WORKGROUP_SIZE = 64u;
 const LANES = 8u;
-struct Uniforms { pixels: u32, quads: u32, width: u32, eps: f32, silu: u32 }
+const PART = 512u;
+struct Uniforms { pixels: u32, quads: u32, own: u32, width: u32, across: u32, eps: f32, silu: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
-@group(0) @binding(1) var<storage, read> gain: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<Element4>;
-@group(0) @binding(4) var<uniform> uniforms: Uniforms;
+@group(0) @binding(1) var<storage, read> beside: array<Element4>;
+@group(0) @binding(2) var<storage, read> gain: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(5) var<uniform> uniforms: Uniforms;
 
 fn silu(x: f32) -> f32 {
   return x / (1.0 + exp(min(-x, 80.0)));
@@ -19,35 +22,62 @@ fn silu4(x: vec4f) -> vec4f {
   return x / (1.0 + exp(min(-x, vec4f(80.0))));
 }
 
+fn input4(pixel: u32, quad: u32) -> vec4f {
+  if (BESIDE && quad >= uniforms.own) {
+    return vec4f(beside[pixel * (uniforms.quads - uniforms.own) + quad - uniforms.own]);
+  }
+  return vec4f(x[pixel * uniforms.own + quad]);
+}
+
+// Sum of one number of each lane, the same in all of them.
+fn total(value: f32) -> f32 {
+  var sum = value;
+  for (var step = LANES / 2u; step > 0u; step /= 2u) { sum += subgroupShuffleXor(sum, step); }
+  return sum;
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let first = group.x * uniforms.width;
-  let sample = group.y * uniforms.pixels * uniforms.quads + first;
-  let count = f32(4u * uniforms.pixels * uniforms.width);
+  let first = group.x * uniforms.width + lane % uniforms.across;
+  let last = first + uniforms.width;
+  let begin = group.y * uniforms.pixels + lane / uniforms.across;
+  let end = (group.y + 1u) * uniforms.pixels;
+  let step = LANES / uniforms.across;
 
+  var origin = vec4f();
   var sum = vec4f();
-  for (var pixel = lane; pixel < uniforms.pixels; pixel += LANES) {
-    for (var quad = 0u; quad < uniforms.width; quad++) { sum += vec4f(x[sample + pixel * uniforms.quads + quad]); }
-  }
-  let mean = subgroupAdd(dot(sum, vec4f(1.0))) / count;
-
   var squares = vec4f();
-  for (var pixel = lane; pixel < uniforms.pixels; pixel += LANES) {
-    for (var quad = 0u; quad < uniforms.width; quad++) {
-      let distance = vec4f(x[sample + pixel * uniforms.quads + quad]) - mean;
-      squares += distance * distance;
+  var count = 0.0;
+  for (var quad = first; quad < last; quad += uniforms.across) {
+    for (var part = begin; part < end; part += PART * step) {
+      var part_sum = vec4f();
+      var part_squares = vec4f();
+      for (var pixel = part; pixel < min(part + PART * step, end); pixel += step) {
+        let value = input4(pixel, quad);
+        origin = select(origin, value, count == 0.0);
+        let distance = value - origin;
+        part_sum += distance;
+        part_squares += distance * distance;
+        count += 1.0;
+      }
+      sum += part_sum;
+      squares += part_squares;
     }
   }
-  let inverse_deviation = inverseSqrt(subgroupAdd(dot(squares, vec4f(1.0))) / count + uniforms.eps);
+  let numbers = f32(4u * uniforms.pixels * uniforms.width);
+  let mean_distance = sum / max(count, 1.0);                      // a lane may have had no pixel
+  let mean = total(dot(origin + mean_distance, vec4f(count))) / numbers;
+  let offset = origin + mean_distance - mean;
+  let distances = squares - sum * mean_distance + offset * offset * count;
+  let inverse_deviation = inverseSqrt(total(dot(distances, vec4f(1.0))) / numbers + uniforms.eps);
 
-  for (var quad = 0u; quad < uniforms.width; quad++) {
-    let factor = inverse_deviation * gain[first + quad];
-    let summand = shift[first + quad] - mean * factor;
-    for (var pixel = lane; pixel < uniforms.pixels; pixel += LANES) {
-      let j = sample + pixel * uniforms.quads + quad;
-      var value = vec4f(x[j]) * factor + summand;
-      if (uniforms.silu != 0u) { value = silu4(value); }
-      y[j] = Element4(value);
+  for (var quad = first; quad < last; quad += uniforms.across) {
+    let factor = inverse_deviation * gain[quad];
+    let summand = shift[quad] - mean * factor;
+    for (var pixel = begin; pixel < end; pixel += step) {
+      var value = input4(pixel, quad) * factor + summand;
+      if (uniforms.silu != 0u) { value = silu4(value); }           // not a flag: see above
+      y[pixel * uniforms.quads + quad] = Element4(value);
     }
   }
 }
