@@ -92,7 +92,7 @@ export function arithmeticPeak({ tier, storage }: Pick<Device, "tier" | "storage
 }
 
 async function fmaRate(device: Device, dtype: "f32" | "f16"): Promise<number> {
-  const software = device.tier === "software";
+  const software = device.isSoftware;
   const invocations = software ? 2048 : 1 << 20;
   const rounds = software ? 10_000 : 512;
   const [kernel, operations] = software ? [softwareFmaKernel, 96] : [fmaKernel, 32];
@@ -104,7 +104,7 @@ async function fmaRate(device: Device, dtype: "f32" | "f16"): Promise<number> {
 }
 
 async function copyRate(device: Device): Promise<number> {
-  const count = device.tier === "software" ? 1 << 22 : 1 << 25;
+  const count = device.isSoftware ? 1 << 22 : 1 << 25;
   const [x, y] = [device.empty([count], "f32"), device.empty([count], "f32")];
   const { p10 } = await gpuMillis(device, () => copyKernel.launch({ x, y }, { count: count / 4 }, perElement(count / 4)));
   x.free();

@@ -23,7 +23,15 @@ function rowsOf(result: object): Timed[] {
     "warm" in result
       ? Object.entries(result.warm as Record<string, number>).map(([name, seconds]) => ({ name, ms: 1000 * seconds }))
       : [];
-  return [...rows, ...stages];
+  // That of a GPU has steps beside its rows.
+  const steps =
+    "steps" in result && Array.isArray(result.steps)
+      ? (result.steps as { tier: string; stepsPerSecond: number }[]).map(({ tier, stepsPerSecond }) => ({
+          name: `step, ${tier}`,
+          ms: 1000 / stepsPerSecond,
+        }))
+      : [];
+  return [...steps, ...rows, ...stages];
 }
 
 function keyOf(row: Timed): string {

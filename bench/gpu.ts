@@ -19,7 +19,9 @@ export async function benchDevice(options: BenchDeviceOptions = {}): Promise<Dev
   return Device.create(gpu, options);
 }
 
-/** The adapter in words. */
-export function adapterName({ info }: Device): string {
-  return info.description || `${info.vendor} ${info.device}`;
+/** The adapter in words. A GPU's description is its driver (`NVIDIA: 580.65.06`), and its name in `device`: `nvidia-h100-80gb-hbm3`. */
+export function adapterName({ info, isSoftware }: Pick<Device, "info" | "isSoftware">): string {
+  const { vendor, device, description } = info;
+  if (isSoftware && description) return description;
+  return `${device || vendor}${description ? ` (${description})` : ""}`;
 }

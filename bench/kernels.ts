@@ -1,7 +1,8 @@
 /** @file `bench kernels`: every rung of every expensive shape, validated, timed, and held against naive and the ceiling. */
 import type { Device } from "../engine/index.ts";
 import { arithmeticPeak, type Ceiling, measureCeiling } from "./ceiling.ts";
-import { type BenchCase, checkCase, makeInputs, plain } from "./operations.ts";
+import { checkCase, makeInputs, rotate } from "./inputs.ts";
+import { type BenchCase, plain } from "./operations.ts";
 import { gpuMillis, type Spread, spread } from "./timing.ts";
 
 export interface KernelRow {
@@ -37,39 +38,62 @@ export async function benchKernels(
   log: (line: string) => void,
 ): Promise<KernelReport> {
   const ceiling = await measureCeiling(device);
-  log(
-    `ceiling: f32 ${ceiling.f32.toFixed(1)} GFLOP/s, f16 ${ceiling.f16?.toFixed(1) ?? "none"}, matrices ${ceiling.matrix?.toFixed(1) ?? "none"}, copy ${ceiling.copy.toFixed(1)} GB/s`,
-  );
+  log(describeCeiling(ceiling));
   const rows: KernelRow[] = [];
   for (const benchCase of cases) {
-    const names = rungs === "best" ? ["best"] : benchCase.rungs(device);
-    const inputs = [makeInputs(device, benchCase, 1), makeInputs(device, benchCase, 2)];
-    let naive: number | undefined;
-    let tile: number | undefined;
+    for (const row of await benchCaseRungs(device, benchCase, rungs, ceiling, log)) {
+      rows.push(row);
+      log(describeRow(row));
+    }
+  }
+  return { ceiling, rows };
+}
+
+/** A case on its rungs: a row each, the slowest rung first. Throws where a rung is wrong. */
+export async function benchCaseRungs(
+  device: Device,
+  benchCase: BenchCase,
+  rungs: "all" | "best",
+  ceiling: Ceiling,
+  log: (line: string) => void,
+): Promise<KernelRow[]> {
+  const names = rungs === "best" ? ["best"] : benchCase.rungs(device);
+  const rotation = rotate(device, benchCase);
+  const rows: KernelRow[] = [];
+  let naive: number | undefined;
+  let tile: number | undefined;
+  try {
+    const values = await Promise.all(rotation.inputs.map((tensor) => tensor.read()));
     for (const rung of names) {
-      if (rung === "naive" && device.tier === "software" && benchCase.flop > naiveLimit) {
+      if (rung === "naive" && device.isSoftware && benchCase.flop > naiveLimit) {
         log(`${benchCase.name} naive: passed over, ${(benchCase.flop / 1e9).toFixed(0)} GFLOP on a software adapter`);
         continue;
       }
-      const output = benchCase.run(inputs[0]!.tensors, rung);
-      const error = await checkCase(benchCase, inputs[0]!.values, output);
+      const output = device.scope(() => benchCase.run(rotation.inputs, rung));
+      const error = await checkCase(benchCase, values, output);
       output.free();
       if (!(error <= (device.storage === "f16" ? 1e-2 : 1e-4)))
         throw new Error(`${benchCase.name} ${rung}: wrong by ${error} of its largest value`);
-      const ms = await gpuMillis(
-        device,
-        (run) => device.scope(() => void benchCase.run(inputs[run % 2]!.tensors, rung)),
-        rungs === "all" && rung === "naive" ? 2 : 5,
-      );
+      const ms = await gpuMillis(device, (run) => rotation.run(run, rung), rungs === "all" && rung === "naive" ? 2 : 5);
       if (rung === "naive") naive = ms.median;
       if (rung === plain) tile = ms.median;
       rows.push({ ...rowOf(device, ceiling, benchCase, rung, ms, naive, error), timesPlainTile: tile && tile / ms.median });
-      log(describeRow(rows.at(-1)!));
     }
-    for (const { tensors } of inputs) for (const tensor of tensors) tensor.free();
+  } finally {
+    rotation.free();
     device.trim();
   }
-  return { ceiling, rows };
+  return rows;
+}
+
+export function describeCeiling({ f32, f16, matrix, copy }: Ceiling): string {
+  const rate = (gflops: number | undefined): string => gflops?.toFixed(1) ?? "none";
+  return `ceiling: f32 ${rate(f32)} GFLOP/s, f16 ${rate(f16)}, matrices ${rate(matrix)}, copy ${copy.toFixed(1)} GB/s`;
+}
+
+/** Bound by memory: held against the copy rate. */
+export function isNorm({ operation }: BenchCase): boolean {
+  return operation === "groupNorm" || operation === "layerNorm";
 }
 
 function rowOf(
@@ -83,7 +107,6 @@ function rowOf(
 ): Omit<KernelRow, "timesPlainTile"> {
   const gflops = benchCase.flop / ms.median / 1e6;
   const gbs = (benchCase.elements * (device.storage === "f16" ? 2 : 4)) / ms.median / 1e6;
-  const isNorm = benchCase.operation === "groupNorm" || benchCase.operation === "layerNorm";
   const peak = arithmeticPeak(device, ceiling);
   return {
     name: benchCase.name,
@@ -92,7 +115,7 @@ function rowOf(
     gflops,
     gbs,
     timesNaive: naive && naive / ms.median,
-    ofCeiling: isNorm ? gbs / ceiling.copy : gflops / peak,
+    ofCeiling: isNorm(benchCase) ? gbs / ceiling.copy : gflops / peak,
     error,
   };
 }
@@ -129,7 +152,8 @@ export async function benchPeerShapes(
 ): Promise<PeerRow[]> {
   const rows: PeerRow[] = [];
   for (const benchCase of cases) {
-    const { values, tensors } = makeInputs(device, benchCase, 1);
+    const tensors = makeInputs(device, benchCase, 1);
+    const values = await Promise.all(tensors.map((tensor) => tensor.read()));
     const checked = benchCase.run(tensors, "best");
     const error = await checkCase(benchCase, values, checked);
     checked.free();

@@ -1,11 +1,13 @@
-/** @file `npm run bench -- kernels|step|image|load|roofline ...`: how fast limn is on this machine, with the numbers to compare. */
+/** @file `npm run bench -- kernels|step|gpu|image|load|roofline ...`: how fast limn is on this machine, with the numbers to compare. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { basename } from "node:path";
 import { Command, Option } from "commander";
 import { type Precision, type Tier, tiers } from "../engine/index.ts";
 import { compareRuns } from "./compare.ts";
+import { type GoalSet, goalSets } from "./goals.ts";
 import { adapterName, benchDevice } from "./gpu.ts";
+import { benchGpu } from "./gpu-report.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels, benchPeerShapes } from "./kernels.ts";
 import { benchLoad } from "./load.ts";
@@ -23,6 +25,17 @@ interface Common {
   readonly save?: string;
   readonly compare?: string;
   readonly maxSlowdown: string;
+}
+
+interface GpuChoices extends Common {
+  readonly family: BenchFamily;
+  readonly size?: string;
+  readonly batch: string;
+  readonly runs: string;
+  readonly goals?: GoalSet;
+  readonly peak?: number;
+  readonly python: string;
+  readonly peerDevice: "cuda" | "cpu";
 }
 
 const program = new Command("bench").description("Times limn's kernels and pictures on this machine's adapter.");
@@ -80,6 +93,31 @@ command("step", "one denoising step with synthetic weights: in all, by kernel, b
     finish({ ...header, family, size, batch, ...(await benchStep(device, { family, size, batch, runs }, log)) }, options);
   });
 
+command(
+  "gpu",
+  "what is asked of a GPU, in one run: steps of every tier that it has, the kernels of the best, beside goals and PyTorch",
+)
+  .argument("[name]", "only kernels whose name has this in it")
+  .addOption(new Option("--family <family>", "whose U-Net and shapes").choices([...families]).default("sd15"))
+  .option("--size <pixels>", "picture size (512 for sd15, 1024 for sdxl, 128 for embedded)")
+  .option("--batch <samples>", "2 with guidance, 1 without", "2")
+  .option("--runs <count>", "timed steps; fast ones are run many at a time", "5")
+  .addOption(new Option("--goals <set>", "whose goals (default: by the adapter's name)").choices([...goalSets]))
+  .option("--peak <tflops>", "what shares are of, TFLOP/s (default: 620 where there are goals, elsewhere as measured)", Number)
+  .option("--python <command>", "a Python with PyTorch, which is timed beside", "python3")
+  .addOption(new Option("--peer-device <device>", "where PyTorch computes").choices(["cuda", "cpu"]).default("cuda"))
+  .action(async (name: string | undefined, options: GpuChoices) => {
+    const { family, goals, peak, tier, precision, python } = options;
+    const [size, batch, runs] = [Number(options.size ?? familySize[family]), Number(options.batch), Number(options.runs)];
+    const log = options.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
+    const peer = { python, device: options.peerDevice };
+    const report = await benchGpu({ family, size, batch, runs, goals, peak, tier, precision, peer, name }, log, (sofar) =>
+      save({ family, size, batch, ...sofar }, options),
+    );
+    finish({ family, size, batch, ...report }, options);
+    if (report.failures.length > 0) process.exitCode = 1;
+  });
+
 command("image", "a picture of the embedded checkpoint, cold and warm, by stage")
   .option("--runs <count>", "warm pictures", "3")
   .option("-m, --model <file>", "another checkpoint")
@@ -119,9 +157,13 @@ program
     writeFileSync(output, drawRoofline(JSON.parse(readFileSync(file, "utf8")) as KeptKernels));
   });
 
+function save(result: object, options: Common): void {
+  if (options.save) writeFileSync(options.save, `${JSON.stringify({ ...circumstances(), ...result }, null, 1)}\n`);
+}
+
 function finish(result: object, options: Common): void {
   if (options.json) console.log(JSON.stringify(result));
-  if (options.save) writeFileSync(options.save, `${JSON.stringify({ ...circumstances(), ...result }, null, 1)}\n`);
+  save(result, options);
   if (options.compare) {
     const slower = compareRuns(JSON.parse(readFileSync(options.compare, "utf8")), result, Number(options.maxSlowdown));
     for (const line of slower) console.error(line);

@@ -53,7 +53,7 @@ export async function measureMatrixRate(device: Device): Promise<number | undefi
   const config = matrixConfigOf(device.info, device.subgroupSize);
   if (!config || !device.features.has("chromium-experimental-subgroup-matrix")) return undefined;
   const { M, N, K, lanes } = config;
-  const [workgroups, rounds] = device.tier === "software" || lanes === 8 ? [16, 64] : [4096, 512];
+  const [workgroups, rounds] = device.isSoftware ? [16, 64] : [4096, 512];
   const x = device.empty([2 * M * K + 4 * K * N], "f16");
   const y = device.empty([workgroups * subgroups * sums * M * N], "f32");
   randomFill(x, 0.5, 1);

@@ -1,8 +1,5 @@
-/**
- * @file The operations that are timed, as cases: inputs of a shape, the work in FLOP and bytes, how to run a rung, and a check of
- * some of its outputs against sums in f64.
- */
-import { type Device, type DType, fromF16Bits, type Tensor, toF16Bits } from "../engine/index.ts";
+/** @file The operations that are timed, as cases: shapes, the work in FLOP and bytes, how to run a rung, and what comes out in f64. */
+import type { Device, Tensor } from "../engine/index.ts";
 import { attentionRungs } from "../kernels/attention/index.ts";
 import { attentionProblem } from "../kernels/attention/problem.ts";
 import { conv2d, conv2dRungs } from "../kernels/conv2d/index.ts";
@@ -11,13 +8,15 @@ import { matmul, matmulRungs } from "../kernels/matmul/index.ts";
 import { plainTile } from "./plain-tile.ts";
 
 export interface BenchCase {
-  /** As in the peer's files: `matmul_M_K_N`, `conv3x3_C_O_SIDE`, `attention_HEADS_T_S_D`. */
+  /** As in the peer's files: `matmul_M_K_N`, `conv3x3_C_O_SIDE`, `attention_HEADS_T_S_D`; with several samples `_xN` after it. */
   readonly name: string;
   readonly operation: "matmul" | "conv2d" | "attention" | "groupNorm" | "layerNorm";
   readonly flop: number;
   /** Elements read and written once: what a perfect cache would move. */
   readonly elements: number;
   readonly inputs: readonly (readonly number[])[];
+  /** What the inputs' shapes do not tell: heads, padding, groups. */
+  readonly settings: Readonly<Record<string, number>>;
   /** The rungs that this device can run, slowest first; "best" is what index.ts picks. */
   rungs(device: Device): string[];
   run(inputs: readonly Tensor[], rung: string): Tensor;
@@ -35,6 +34,7 @@ export function matmulCase(m: number, k: number, n: number): BenchCase {
       [m, k],
       [k, n],
     ],
+    settings: {},
     rungs: (device) => rungsFor(device, matmulRungs),
     run: ([x, w], rung) =>
       (rung === plain ? plainTile([x!, w!]) : undefined) ??
@@ -48,6 +48,10 @@ export function matmulCase(m: number, k: number, n: number): BenchCase {
   };
 }
 
+function samples(batch: number): string {
+  return batch === 1 ? "" : `_x${batch}`;
+}
+
 /** The yardstick of the software rungs, beside the ladder: see plain-tile.ts. */
 export const plain = "plain tile";
 
@@ -58,30 +62,38 @@ function rungsFor({ tier }: Device, ladder: Readonly<Record<string, unknown>>): 
 }
 
 /** 3x3 (or 1x1) convolution that keeps a square map's side. */
-export function convCase(c: number, o: number, side: number, kernel: 1 | 3 = 3): BenchCase {
+export function convCase(
+  c: number,
+  o: number,
+  side: number,
+  { kernel = 3, batch = 1 }: { kernel?: 1 | 3; batch?: number } = {},
+): BenchCase {
   const half = (kernel - 1) / 2;
   return {
-    name: `conv${kernel}x${kernel}_${c}_${o}_${side}`,
+    name: `conv${kernel}x${kernel}_${c}_${o}_${side}${samples(batch)}`,
     operation: "conv2d",
-    flop: 2 * side * side * kernel * kernel * c * o,
-    elements: side * side * (c + o) + kernel * kernel * c * o,
+    flop: 2 * batch * side * side * kernel * kernel * c * o,
+    elements: batch * side * side * (c + o) + kernel * kernel * c * o,
     inputs: [
-      [1, side, side, c],
+      [batch, side, side, c],
       [kernel, kernel, c, o],
     ],
+    settings: { padding: half },
     rungs: (device) => rungsFor(device, conv2dRungs),
     run: ([x, w], rung) =>
       (rung === plain ? plainTile([x!, w!]) : undefined) ??
       conv2d(x!, w!, { padding: half }, rung === "best" || rung === plain ? undefined : (rung as keyof typeof conv2dRungs)),
     expected([x, w], index) {
       const [pixel, output] = [Math.floor(index / o), index % o];
-      const [row, column] = [Math.floor(pixel / side), pixel % side];
+      const [row, column] = [Math.floor(pixel / side) % side, pixel % side];
+      const first = pixel - row * side - column;
       let sum = 0;
       for (let dy = 0; dy < kernel; dy++) {
         for (let dx = 0; dx < kernel; dx++) {
           const [iy, ix] = [row + dy - half, column + dx - half];
           if (iy < 0 || ix < 0 || iy >= side || ix >= side) continue;
-          for (let i = 0; i < c; i++) sum += x![(iy * side + ix) * c + i]! * w![((dy * kernel + dx) * c + i) * o + output]!;
+          for (let i = 0; i < c; i++)
+            sum += x![(first + iy * side + ix) * c + i]! * w![((dy * kernel + dx) * c + i) * o + output]!;
         }
       }
       return sum;
@@ -89,20 +101,21 @@ export function convCase(c: number, o: number, side: number, kernel: 1 | 3 = 3):
   };
 }
 
-export function attentionCase(heads: number, t: number, s: number, d: number): BenchCase {
+export function attentionCase(heads: number, t: number, s: number, d: number, batch = 1): BenchCase {
   const width = heads * d;
   return {
-    name: `attention_${heads}_${t}_${s}_${d}`,
+    name: `attention_${heads}_${t}_${s}_${d}${samples(batch)}`,
     operation: "attention",
-    flop: 4 * heads * t * s * d,
-    elements: width * (2 * t + 2 * s),
+    flop: 4 * batch * heads * t * s * d,
+    elements: batch * width * (2 * t + 2 * s),
     inputs: [
-      [1, t, width],
-      [1, s, width],
-      [1, s, width],
+      [batch, t, width],
+      [batch, s, width],
+      [batch, s, width],
     ],
+    settings: { heads },
     rungs(device) {
-      const [q, k] = [device.empty([1, t, width]), device.empty([1, s, width])];
+      const [q, k] = [device.empty([batch, t, width]), device.empty([batch, s, width])];
       const problem = attentionProblem(q, k, k, { heads, headDim: d });
       const names = Object.entries(attentionRungs).filter(
         ([name, { fits }]) => fits(problem) && (name !== "software" || device.tier === "software"),
@@ -117,33 +130,36 @@ export function attentionCase(heads: number, t: number, s: number, d: number): B
     expected([q, k, v], index) {
       const [row, column] = [Math.floor(index / width), index % width];
       const first = Math.floor(column / d) * d;
+      const keys = Math.floor(row / t) * s;
       const scores = Array.from({ length: s }, (_, j) => {
         let dot = 0;
-        for (let i = 0; i < d; i++) dot += q![row * width + first + i]! * k![j * width + first + i]!;
+        for (let i = 0; i < d; i++) dot += q![row * width + first + i]! * k![(keys + j) * width + first + i]!;
         return dot / Math.sqrt(d);
       });
       const top = Math.max(...scores);
       const weights = scores.map((score) => Math.exp(score - top));
       const total = weights.reduce((a, b) => a + b, 0);
-      return weights.reduce((sum, weight, j) => sum + (weight / total) * v![j * width + column]!, 0);
+      return weights.reduce((sum, weight, j) => sum + (weight / total) * v![(keys + j) * width + column]!, 0);
     },
   };
 }
 
-/** Norms: the gain is 1, the shift 0, so the check needs x alone. 32 groups, with SiLU. */
-export function groupNormCase(side: number, c: number, groups = 32): BenchCase {
+/** Group norm with SiLU. */
+export function groupNormCase(side: number, c: number, { groups = 32, batch = 1 } = {}): BenchCase {
   return {
-    name: `groupNorm_${side}_${c}`,
+    name: `groupNorm_${side}_${c}${samples(batch)}`,
     operation: "groupNorm",
-    flop: 8 * side * side * c,
-    elements: 2 * side * side * c,
-    inputs: [[1, side, side, c], [c], [c]],
+    flop: 8 * batch * side * side * c,
+    elements: 2 * batch * side * side * c,
+    inputs: [[batch, side, side, c], [c], [c]],
+    settings: { groups },
     rungs: () => ["best"],
     run: ([x, gain, shift]) => groupNorm(x!, gain!, shift!, { groups, eps: 1e-5, silu: true }),
     expected([x, gain, shift], index) {
       const channel = index % c;
       const width = c / groups;
-      const first = Math.floor(channel / width) * width;
+      const size = side * side * c;
+      const first = Math.floor(index / size) * size + Math.floor(channel / width) * width;
       const members: number[] = [];
       for (let p = 0; p < side * side; p++) for (let i = 0; i < width; i++) members.push(x![p * c + first + i]!);
       const value = normalised(members, x![index]!) * gain![channel]! + shift![channel]!;
@@ -159,6 +175,7 @@ export function layerNormCase(rows: number, c: number): BenchCase {
     flop: 8 * rows * c,
     elements: 2 * rows * c,
     inputs: [[rows, c], [c], [c]],
+    settings: {},
     rungs: () => ["best"],
     run: ([x, gain, shift]) => layerNorm(x!, gain!, shift!, { eps: 1e-5 }),
     expected([x, gain, shift], index) {
@@ -172,48 +189,4 @@ function normalised(members: readonly number[], value: number): number {
   const mean = members.reduce((a, b) => a + b, 0) / members.length;
   const variance = members.reduce((a, b) => a + (b - mean) ** 2, 0) / members.length;
   return (value - mean) / Math.sqrt(variance + 1e-5);
-}
-
-/** Inputs of a case: seeded numbers in [-1, 1), as the storage rounds them, and tensors with them. Vectors (norm gains) are f32. */
-export function makeInputs(device: Device, benchCase: BenchCase, seed: number): { values: Float32Array[]; tensors: Tensor[] } {
-  const random = generator(seed);
-  const values: Float32Array[] = [];
-  const tensors = benchCase.inputs.map((shape) => {
-    const dtype: DType = shape.length === 1 ? "f32" : device.storage;
-    const numbers = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, random);
-    if (dtype === "f16") for (let i = 0; i < numbers.length; i++) numbers[i] = fromF16Bits(toF16Bits(numbers[i]!));
-    values.push(numbers);
-    return device.upload(numbers, shape, dtype);
-  });
-  return { values, tensors };
-}
-
-/** Compares `samples` outputs with their f64 values; gives the largest error relative to the largest of them. */
-export async function checkCase(
-  benchCase: BenchCase,
-  values: readonly Float32Array[],
-  output: Tensor,
-  samples = 24,
-): Promise<number> {
-  const actual = await output.read();
-  const random = generator(7);
-  let [error, largest] = [0, 0];
-  for (let i = 0; i < samples; i++) {
-    const index = Math.floor(((random() + 1) / 2) * actual.length);
-    const expected = benchCase.expected(values, index);
-    error = Math.max(error, Math.abs(actual[index]! - expected) || (Number.isNaN(actual[index]!) ? Number.POSITIVE_INFINITY : 0));
-    largest = Math.max(largest, Math.abs(expected));
-  }
-  return error / largest;
-}
-
-/** A small seeded generator in [-1, 1) (mulberry32): inputs need no quality, only to be the same every time. */
-export function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2147483648 - 1;
-  };
 }

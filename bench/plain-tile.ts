@@ -79,7 +79,8 @@ export function plainTile([x, weight]: readonly Tensor[]): Tensor | undefined {
   const grid = [Math.ceil(columns / 32), Math.ceil(rows / 32)] as const;
   const y = x.device.empty([...x.shape.slice(0, -1), columns], x.dtype);
   if (weight.shape.length === 2) plainTileMatmul.launch({ x, weight, y }, { rows, ...sizes }, grid);
-  else if (weight.shape[0] === 3 && rows % 4 === 0) plainTileConv.launch({ x, weight, y }, { side: x.shape[1]!, ...sizes }, grid);
+  else if (weight.shape[0] === 3 && x.shape[0] === 1 && rows % 4 === 0)
+    plainTileConv.launch({ x, weight, y }, { side: x.shape[1]!, ...sizes }, grid);
   else return undefined;
   return y;
 }

@@ -14,6 +14,8 @@ export interface StepOptions {
   readonly size: number;
   readonly batch: number;
   readonly runs: number;
+  /** What the adapter can do, where that is known already. */
+  readonly ceiling?: Ceiling;
 }
 
 /** A kernel's or a block's part of the step. */
@@ -75,7 +77,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
   model.free();
   device.trim();
   const bestGemm = await measureGemm(device);
-  const ceiling = await measureCeiling(device);
+  const ceiling = options.ceiling ?? (await measureCeiling(device));
 
   const peak = Math.max(bestGemm.gflops, arithmeticPeak(device, ceiling));
   const floorOf = ({ flop, bytes }: LaunchCost): number => Math.max(flop / peak, bytes / ceiling.copy) / 1e6;
@@ -92,7 +94,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
     ceiling,
     bestGemm,
     ofBestGemm: flop / wall / 1e6 / bestGemm.gflops,
-    ...(device.tier === "software" && {
+    ...(device.isSoftware && {
       processor: {
         gflops: byProcessor,
         bestGemm: bestGemm.byProcessor,
@@ -104,7 +106,7 @@ export async function benchStep(device: Device, options: StepOptions, log: (line
     rows: [{ ...rowOf("step", parts, wall), ms: walls }, ...group(parts, ({ kernel }) => kernel)],
     blocks: group(parts, ({ block }) => block),
   };
-  for (const line of describe(report)) log(line);
+  for (const line of describeStep(report)) log(line);
   return report;
 }
 
@@ -144,7 +146,7 @@ function sum<T>(items: readonly T[], pick: (item: T) => number): number {
   return items.reduce((total, item) => total + pick(item), 0);
 }
 
-function describe(report: StepReport): string[] {
+function describeStep(report: StepReport): string[] {
   const [whole, ...kernels] = report.rows;
   const { median, p10, p90, runs } = whole!.ms as Spread;
   const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
