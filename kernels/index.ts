@@ -10,6 +10,7 @@ export { combine, type Term } from "./combine.ts";
 export { composedGuidance, maxComposed } from "./composed-guidance.ts";
 export { concat } from "./concat.ts";
 export { type Conv2dOptions, conv2d, type Padding } from "./conv2d/index.ts";
+export { conv2dOfTwo } from "./conv2d-of-two.ts";
 export { countNonFinite } from "./count-non-finite.ts";
 export { copy, fill } from "./fill.ts";
 export { geglu } from "./geglu.ts";

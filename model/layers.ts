@@ -1,6 +1,16 @@
 /** @file The layers that checkpoints are made of: each holds its weights and calls one kernel. */
 import type { Tensor } from "../engine/index.ts";
-import { type Activation, add, conv2d, groupNorm, layerNorm, matmul, matmulGeglu, type Padding } from "../kernels/index.ts";
+import {
+  type Activation,
+  add,
+  conv2d,
+  conv2dOfTwo,
+  groupNorm,
+  layerNorm,
+  matmul,
+  matmulGeglu,
+  type Padding,
+} from "../kernels/index.ts";
 import type { Weights } from "./checkpoint/weights.ts";
 
 export type { Activation };
@@ -87,6 +97,11 @@ export class Conv2d {
     const wrap = round && typeof padding === "number" && padding > 0;
     return conv2d(x, this.weight, { bias, stride, padding, wrap, upsample: upsampled ?? this.upsample, ...epilogue });
   }
+
+  /** Of x and `beside` joined along their channels, by a window of 1x1: [N, H, W, C] and [N, H, W, in - C] -> [N, H, W, out] */
+  forwardOfTwo(x: Tensor, beside: Tensor): Tensor {
+    return conv2dOfTwo(x, beside, this.weight, { bias: this.bias });
+  }
 }
 
 /** Group normalisation (Wu & He 2018) over [N, H, W, C]. */
@@ -103,7 +118,8 @@ export class GroupNorm {
     this.eps = eps;
   }
 
-  forward(x: Tensor, options: { silu?: boolean } = {}): Tensor {
+  /** x [N, H, W, C] -> the same shape; with `beside` [N, H, W, C'] as if they had been joined: [N, H, W, C + C'] */
+  forward(x: Tensor, options: { silu?: boolean; beside?: Tensor | undefined } = {}): Tensor {
     return groupNorm(x, this.gain, this.shift, { groups: this.groups, eps: this.eps, ...options });
   }
 }

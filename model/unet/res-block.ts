@@ -1,4 +1,5 @@
 import type { Tensor } from "../../engine/index.ts";
+import { concat } from "../../kernels/index.ts";
 import type { Weights } from "../checkpoint/weights.ts";
 import { Conv2d, GroupNorm, tap } from "../layers.ts";
 import type { TimeColumns } from "./time-columns.ts";
@@ -28,11 +29,19 @@ export class ResBlock {
 
   /** x [N, H, W, C], time [N, all blocks' C'] (projected) -> [N, H, W, C'] */
   forward(x: Tensor, time: Tensor): Tensor {
-    return x.device.scope(() => {
-      const added = { channelAdd: time, channelAddColumn: this.timeColumn };
-      const h = this.conv1.forward(this.norm1.forward(x, { silu: true }), added); //     [N, H, W, C']
-      const residual = this.shortcut?.forward(x) ?? x; //                              [N, H, W, C']
-      return tap(this.path, this.conv2.forward(this.norm2.forward(h, { silu: true }), { residual }));
-    });
+    return x.device.scope(() => this.#forward(x, undefined, this.shortcut?.forward(x) ?? x, time));
+  }
+
+  /** The same of a map and the skip beside it [N, H, W, C''], which are joined only where there is no shortcut to join them. */
+  forwardOfTwo(x: Tensor, skip: Tensor, time: Tensor): Tensor {
+    const { shortcut } = this;
+    if (!shortcut) return x.device.scope(() => this.forward(concat(x, skip), time));
+    return x.device.scope(() => this.#forward(x, skip, shortcut.forwardOfTwo(x, skip), time));
+  }
+
+  #forward(x: Tensor, beside: Tensor | undefined, residual: Tensor, time: Tensor): Tensor {
+    const added = { channelAdd: time, channelAddColumn: this.timeColumn };
+    const h = this.conv1.forward(this.norm1.forward(x, { silu: true, beside }), added); // [N, H, W, C']
+    return tap(this.path, this.conv2.forward(this.norm2.forward(h, { silu: true }), { residual }));
   }
 }

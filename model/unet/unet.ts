@@ -1,5 +1,5 @@
 import type { Tensor } from "../../engine/index.ts";
-import { add, concat, silu } from "../../kernels/index.ts";
+import { add, silu } from "../../kernels/index.ts";
 import { attentionHeads, type InputBlock, type OutputBlock, type UNetConfig } from "../checkpoint/config.ts";
 import type { RowReader, Weights } from "../checkpoint/weights.ts";
 import { Conv2d, GroupNorm, Linear, tap } from "../layers.ts";
@@ -90,10 +90,9 @@ export class UNet {
       h = tap(`${this.path}.middle_block`, second.forward(h, projected));
       for (const block of this.outputBlocks) {
         const skip = skips.pop()!;
-        const joined = concat(h, skip); //                                   [N, H, W, C + C']
+        const next = this.#run(block, h, projected, keyValues, { beside: skip, meets: skips.at(-1) });
         for (const tensor of [h, skip]) tensor.free();
-        h = this.#run(block, joined, projected, keyValues, skips.at(-1));
-        joined.free();
+        h = next;
       }
       return this.convOut.forward(this.normOut.forward(h, { silu: true })); // [N, H, W, 4]
     });
@@ -110,19 +109,22 @@ export class UNet {
     return silu(add(emb, tap(`${this.path}.label_emb`, label2.forward(label1.forward(vector, { activation: "silu" })))));
   }
 
-  /** An upsampler goes to the size of the map that it will meet, `skip`: twice its own, or one less where that was odd. */
+  /**
+   * `beside`: what the block takes along with x, side by side. An upsampler goes to the size of the map that it will `meet`: twice its
+   * own, or one less where that was odd.
+   */
   #run(
     block: Block,
     x: Tensor,
     time: Tensor,
     keyValues: ReadonlyMap<SpatialTransformer, readonly KeyValue[]>,
-    skip?: Tensor,
+    { beside, meets }: { beside?: Tensor; meets?: Tensor | undefined } = {},
   ): Tensor {
     return x.device.scope(() => {
       let h = block.conv?.forward(x) ?? x;
-      if (block.res) h = block.res.forward(h, time);
+      if (block.res) h = beside ? block.res.forwardOfTwo(h, beside, time) : block.res.forward(h, time);
       if (block.transformer) h = block.transformer.forward(h, keyValues.get(block.transformer)!, this.contextChanges);
-      if (block.upsample) h = block.upsample.forward(h, {}, skip && { height: skip.shape[1]!, width: skip.shape[2]! });
+      if (block.upsample) h = block.upsample.forward(h, {}, meets && { height: meets.shape[1]!, width: meets.shape[2]! });
       return tap(block.path, h);
     });
   }
