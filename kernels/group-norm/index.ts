@@ -1,6 +1,6 @@
 /**
  * @file Group normalisation (Wu and He 2018), with SiLU where asked. Statistics in f32, free of atomics, so that the same input
- * gives the same bits. Small maps take one launch (whole.ts), on software adapters all that can (software.ts); others three (slabs.ts).
+ * gives the same bits. Small maps take one launch (whole.ts), on software adapters most others, too (software.ts); the rest three (slabs.ts).
  */
 import { expectShape, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { groupNormApply } from "./apply.ts";
@@ -60,7 +60,9 @@ function chooseRung({ device, bytes }: Tensor, { pixels, channels, groups }: Gro
   const width = channels / groups;
   if (width % 4 === 0 && bytes <= device.limits.maxStorageBufferBindingSize) {
     const oneSubgroup = device.tier === "software" && [4, 8].includes(device.subgroupSize);
-    if (oneSubgroup && device.accepts(groupNormSoftware.name)) return software;
+    // Groups of odd vectors share cache lines, which a core's cache must hold until the next group wants them.
+    const sharesLines = lanesAcross(device.subgroupSize, width / 4) === 1;
+    if (oneSubgroup && (!sharesLines || bytes <= 4 * 1024 * 1024) && device.accepts(groupNormSoftware.name)) return software;
     // One workgroup a group is quicker than three launches up to some size. Software adapters pay for the third reading.
     const most = device.tier === "software" ? 10240 : 65536;
     if (pixels * width <= most && device.accepts(groupNormWhole.name)) return whole;
@@ -73,14 +75,20 @@ function chooseRung({ device, bytes }: Tensor, { pixels, channels, groups }: Gro
 function software(tensors: GroupNormTensors, { samples, pixels, channels, own, groups, eps, silu }: GroupNormSizes): void {
   const lanes = tensors.x.device.subgroupSize;
   const width = channels / groups / 4;
-  let across = 1;
-  while (across < lanes && width % (2 * across) === 0) across *= 2;
+  const across = lanesAcross(lanes, width);
   groupNormSoftware.launch(
     tensors,
     { pixels, quads: channels / 4, own: own / 4, width, across, eps, silu: silu ? 1 : 0 },
     [groups, samples],
     { flags: { BESIDE: true }, tunables: { LANES: lanes } },
   );
+}
+
+/** The largest power of two that divides a group's `width` in vectors, at most all lanes. */
+function lanesAcross(lanes: number, width: number): number {
+  let across = 1;
+  while (across < lanes && width % (2 * across) === 0) across *= 2;
+  return across;
 }
 
 function whole(tensors: GroupNormTensors, { samples, pixels, channels, own, groups, eps, silu }: GroupNormSizes): void {

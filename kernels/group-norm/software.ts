@@ -1,5 +1,5 @@
 /**
- * @file Group-norm for software adapters: a subgroup has a whole group of a sample, in one launch whatever its size. No barriers,
+ * @file Group-norm for software adapters: a subgroup has a whole group of a sample, in one launch. No barriers,
  * which take such an adapter's compiler longer than all else in a kernel (group-norm/whole on lavapipe: half a second), and one
  * pipeline for everything, as each costs more to compile than it ever runs.
  */
