@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { basename } from "node:path";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { type Precision, type Tier, tiers } from "../engine/index.ts";
 import { compareRuns } from "./compare.ts";
 import { type GoalSet, goalSets } from "./goals.ts";
@@ -103,7 +103,7 @@ command(
   .option("--batch <samples>", "2 with guidance, 1 without", "2")
   .option("--runs <count>", "timed steps; fast ones are run many at a time", "5")
   .addOption(new Option("--goals <set>", "whose goals (default: by the adapter's name)").choices([...goalSets]))
-  .option("--peak <tflops>", "what shares are of, TFLOP/s (default: 620 where there are goals, elsewhere as measured)", Number)
+  .option("--peak <tflops>", "what shares are of, TFLOP/s (default: 620 where there are goals, elsewhere as measured)", positive)
   .option("--python <command>", "a Python with PyTorch, which is timed beside", "python3")
   .addOption(new Option("--peer-device <device>", "where PyTorch computes").choices(["cuda", "cpu"]).default("cuda"))
   .action(async (name: string | undefined, options: GpuChoices) => {
@@ -156,6 +156,12 @@ program
   .action((file: string, { output }: { output: string }) => {
     writeFileSync(output, drawRoofline(JSON.parse(readFileSync(file, "utf8")) as KeptKernels));
   });
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("It must be a number above 0.");
+  return value;
+}
 
 function save(result: object, options: Common): void {
   if (options.save) writeFileSync(options.save, `${JSON.stringify({ ...circumstances(), ...result }, null, 1)}\n`);

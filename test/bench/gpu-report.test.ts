@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { compareRuns } from "../../bench/compare.ts";
 import { describeGoals, describeKernel, kernelTitle } from "../../bench/gpu-lines.ts";
 import { benchGpu, type GpuReport } from "../../bench/gpu-report.ts";
 
@@ -30,6 +31,15 @@ it("what is not there and what failed counts as missed", () => {
     "not there: tier matrix",
     "failed: conv: wrong",
   ]);
+});
+
+it("a kept run is compared by its steps and kernels", () => {
+  const run = (stepsPerSecond: number, median: number) => ({
+    ...{ steps: [{ tier: "f16", stepsPerSecond }], rows: [{ name: "conv", rung: "best", ms: { median } }] },
+  });
+  expect(compareRuns(run(40, 1), run(39, 1.05), 1.1)).toEqual([]);
+  expect(compareRuns(run(40, 1), run(20, 1), 1.1)).toEqual(["step, f16: 50.00 ms, was 25.00 ms (2.00x)"]);
+  expect(compareRuns(run(40, 1), run(40, 3), 1.1)).toEqual(["conv best: 3.00 ms, was 1.00 ms (3.00x)"]);
 });
 
 it("what fails is told of, and the rest goes on", async () => {
