@@ -1,16 +1,15 @@
 /** @file A picture from a file, whatever its kind, as opaque RGB. */
-import { ImageError, UsageError } from "../../engine/errors.ts";
+import { ImageError } from "../../engine/errors.ts";
 import type { Raster } from "../../model/image/index.ts";
 import { openFile } from "../files/file-source.ts";
 import { readChunks } from "../png/chunks.ts";
 import { decodePng } from "../png/png.ts";
+import type { Color } from "./color.ts";
 import { kindOf } from "./kind.ts";
 import { decodeWithSharp } from "./with-sharp.ts";
 
 /** No picture of 64 megapixels is larger than this, whatever its kind. */
 const mostBytes = 1 << 29;
-
-export type Color = readonly [red: number, green: number, blue: number];
 
 /** @throws FileSystemError those of `openFile`; ImageError IMAGE_KIND, IMAGE_SIZE, and those of its decoder */
 export async function readImage(
@@ -30,20 +29,6 @@ export async function readImage(
   return overBackground(picture, background, () =>
     note(`${path} is transparent in places: they become rgb(${background.join(", ")})`),
   );
-}
-
-/** "white", "black" or "#rrggbb". @throws UsageError INVALID_BG */
-export function parseColor(text: string): Color {
-  const named: Readonly<Record<string, Color>> = { white: [255, 255, 255], black: [0, 0, 0], grey: [128, 128, 128] };
-  const known = named[text.toLowerCase()];
-  if (known) return known;
-  const hex = /^#?([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(text);
-  if (!hex)
-    throw new UsageError("INVALID_BG", `--bg: ${JSON.stringify(text)} is no colour`, {
-      hint: "use white, black, grey or #rrggbb",
-    });
-  const [red, green, blue] = hex.slice(1).map((digits) => Number.parseInt(digits, 16));
-  return [red!, green!, blue!];
 }
 
 function fromPng(bytes: Buffer, path: string, note: (text: string) => void): Raster {

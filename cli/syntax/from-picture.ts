@@ -1,10 +1,10 @@
 /** @file The syntax of `limn img2img` and `limn inpaint`: all of txt2img's options, and the picture to start from. */
 import type { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { resizeModes } from "../../model/image/index.ts";
+import { resizeModes } from "../../model/image/fit.ts";
 import { inpaintDefaults, maskedContents } from "../../model/picture/inpaint.ts";
 import { stepRules } from "../../model/sampling/strength.ts";
-import { type Color, parseColor } from "../image/read-image.ts";
+import { type Color, parseColor } from "../image/color.ts";
 import { decimalNumber, wholeNumber } from "./numbers.ts";
 import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "./options.ts";
 import { choice, number, type Syntax, type Values } from "./shared.ts";

@@ -1,8 +1,10 @@
 /** @file The options of the second pass over an enlarged picture. */
 import { type Command, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { defaultHiresDenoise, defaultHiresScale, latentUpscalers } from "../../model/hires/index.ts";
-import { pixelUpscalers } from "../../model/upscale/index.ts";
+import { defaultHiresDenoise } from "../../model/hires/hires.ts";
+import { latentUpscalers } from "../../model/hires/latent-upscalers.ts";
+import { defaultHiresScale } from "../../model/hires/target-size.ts";
+import { pixelUpscalers } from "../../model/upscale/enlarge.ts";
 import type { HiresChoice } from "../pictures/hires.ts";
 import { decimalNumber, wholeNumber } from "./numbers.ts";
 import { number, type Values } from "./shared.ts";

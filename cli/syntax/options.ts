@@ -6,7 +6,7 @@ import type { StepRule } from "../../model/sampling/strength.ts";
 import type { EmbeddingChoice } from "../addons/embeddings.ts";
 import type { HypernetChoice } from "../addons/hypernetworks.ts";
 import type { LoraChoice } from "../addons/loras.ts";
-import type { Color } from "../image/read-image.ts";
+import type { Color } from "../image/color.ts";
 import type { HiresChoice } from "../pictures/hires.ts";
 import type { PictureSettings } from "../pictures/picture-settings.ts";
 import type { StyleChoice } from "../pictures/styles.ts";

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
 import { type Compatibility, compatibilities, type NoiseSource } from "../../model/sampling/compatibility.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
-import { emphases } from "../../model/text/prompt-rules.ts";
+import { emphases } from "../../model/text/emphases.ts";
 import type { PictureSettings } from "../pictures/picture-settings.ts";
 import { decimalNumber, wholeNumber } from "./numbers.ts";
 import { choice, number, type Values } from "./shared.ts";

@@ -2,8 +2,9 @@
  * @file A second model that takes the latent over on the way and makes the rest of the steps (Podell et al. 2023, section 2.5): SDXL's
  * refiner, or any model of the same latent space.
  */
+
+import { UsageError } from "../../engine/errors.ts";
 import type { Tensor } from "../../engine/index.ts";
-import { UsageError } from "../../engine/index.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { UNetDenoiser } from "../denoiser/denoiser.ts";
 import type { StableDiffusion } from "../pipeline.ts";

@@ -15,8 +15,6 @@ import {
 import type { Compatibility } from "../sampling/index.ts";
 import type { EmbeddingSet } from "./embedding-set.ts";
 
-export const emphases = ["original", "no-norm", "ignore", "none", "comfy"] as const satisfies readonly Emphasis[];
-
 export interface PromptOptions {
   /** What weights such as (word:1.2) do. Default: "original", with ComfyUI's rules "comfy". */
   readonly emphasis?: Emphasis | undefined;
