@@ -71,6 +71,8 @@ export class FileSource implements ByteSource {
  * @throws FileSystemError FS_NOT_FOUND (with near names in its folder), FS_NOT_A_FILE, FS_PERMISSION, FS_SYMLINK_LOOP, FS_READ
  */
 export async function openFile(path: string): Promise<FileSource> {
+  // resolve() would make the current folder of it.
+  if (path === "") throw new FileSystemError("FS_NOT_FOUND", "the path of a file is empty", { hint: "name the file" });
   const absolute = resolve(path);
   let handle: FileHandle | undefined;
   try {

@@ -8,6 +8,7 @@ import { infoSyntax, reproduceSyntax } from "./metadata.ts";
 import { optionName } from "./option-names.ts";
 import type { Invocation } from "./options.ts";
 import { doctorSyntax, inspectSyntax, kernelSyntax, promptSyntax, tokenizeSyntax, traceSyntax } from "./others.ts";
+import { expectPaths } from "./paths.ts";
 import { planSyntax } from "./plan.ts";
 import { replSyntax } from "./repl.ts";
 import type { Syntax } from "./shared.ts";
@@ -44,8 +45,8 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
 
 /**
  * Parses what follows `node main.js`.
- * @throws UsageError INVALID_<OPTION>, UNKNOWN_OPTION, UNKNOWN_COMMAND, MISSING_VALUE, MISSING_ARGUMENT, TOO_MANY_ARGUMENTS,
- *   PROMPT_TOO_LONG, OPTIONS_CONFLICT; TextWanted; UsageWanted
+ * @throws UsageError INVALID_<OPTION>, UNKNOWN_OPTION, UNKNOWN_COMMAND, MISSING_VALUE, UNEXPECTED_VALUE, MISSING_ARGUMENT,
+ *   TOO_MANY_ARGUMENTS, EMPTY_PATH, PROMPT_TOO_LONG, OPTIONS_CONFLICT; TextWanted; UsageWanted
  */
 export function parseArguments(argv: readonly string[], version: string): Invocation {
   const { name, rest } = findCommand(argv);
@@ -72,6 +73,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     if (error.exitCode === 0) throw new TextWanted(text);
     throw explain(error, name, command);
   }
+  expectPaths(command);
   return finish(rest);
 }
 
@@ -102,6 +104,12 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
   switch (error.code) {
     case "commander.unknownOption": {
       const option = quoted.replace(/=.*/s, "");
+      if (quoted !== option && command.options.some(({ long }) => long === option)) {
+        return new UsageError("UNEXPECTED_VALUE", `${option} takes no value`, {
+          hint: `write ${option} alone`,
+          context: { option },
+        });
+      }
       return new UsageError("UNKNOWN_OPTION", `there is no option ${option}`, {
         hint: elsewhere(option, command) ?? ofAnotherCommand(option) ?? (meant ? `did you mean ${meant}?` : lookUp),
         context: { option },
@@ -118,9 +126,12 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
     case "commander.excessArguments":
       return new UsageError(
         "TOO_MANY_ARGUMENTS",
-        first.replace(/^too many arguments.*?Expected (\d+) arguments? but got (\d+)\.?$/, "$2 texts are given, $1 is taken"),
+        first.replace(/^too many arguments.*?Expected (\d+) arguments? but got (\d+)\.?$/, (_, taken: string, given: string) =>
+          tooMany(command, Number(taken), Number(given)),
+        ),
         {
-          hint: misspelt(name, command) ?? 'put a text of several words in quotes: limn "a red fox"',
+          hint:
+            misspelt(name, command) ?? (takesText(command) ? 'put a text of several words in quotes: limn "a red fox"' : lookUp),
         },
       );
     case "commander.invalidArgument": {
@@ -139,6 +150,17 @@ function explain(error: CommanderError, name: CommandName, command: Command): Us
     default:
       return new UsageError("USAGE", first, { hint: lookUp });
   }
+}
+
+/** Whether what stands beside the options is a text, of which each word without quotes would be one of its own. */
+function takesText({ registeredArguments }: Command): boolean {
+  return registeredArguments.some((argument) => /^(prompt|text)$/.test(argument.name()));
+}
+
+/** "3 texts are given, 1 is taken", "1 argument is given, none is taken" */
+function tooMany(command: Command, taken: number, given: number): string {
+  const word = takesText(command) ? "text" : "argument";
+  return `${given === 1 ? `1 ${word} is` : `${given} ${word}s are`} given, ${taken === 0 ? "none" : taken} is taken`;
 }
 
 /** The hint for an option that another command has: --init without img2img, --x without grid. */

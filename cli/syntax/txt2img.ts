@@ -136,8 +136,6 @@ export function pictureSyntax({ promptWanted = true } = {}): {
       const batch = (values["batch"] as number | undefined) ?? 1;
       const count = (values["count"] as number | undefined) ?? 1;
       const output = values["output"] as string | undefined;
-      if (output === "")
-        throw new UsageError("INVALID_OUTPUT", "--output: the name is empty", { hint: "give a file name, or - for stdout" });
       if (output === "-" && (batch * count > 1 || prompts !== undefined)) {
         const asks = prompts === undefined ? (batch > 1 ? "--batch" : "--count") : "--prompts";
         throw new UsageError("OPTIONS_CONFLICT", `--output -: stdout takes one picture, ${asks} asks for more`, {

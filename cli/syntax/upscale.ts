@@ -1,8 +1,8 @@
 /** @file The syntax of `limn upscale`. */
 import { Command } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { tileDefaults, tileLimits } from "../../model/upscale/index.ts";
-import { parseColor } from "../image/read-image.ts";
+import { tileDefaults, tileLimits } from "../../model/upscale/tiles.ts";
+import { parseColor } from "../image/color.ts";
 import { decimalNumber, wholeNumber } from "./numbers.ts";
 import type { UpscaleOptions } from "./options.ts";
 import { addCommonOptions, addGpuOptions, choice, common, gpu, number, type Syntax, type Values } from "./shared.ts";
@@ -55,8 +55,6 @@ function upscaleOptions(picture: string, values: Values): UpscaleOptions {
   if (model !== undefined && upscaler !== undefined) {
     throw new UsageError("OPTIONS_CONFLICT", "--model and --upscaler both say how to enlarge", { hint: "use one of them" });
   }
-  if (output === "")
-    throw new UsageError("INVALID_OUTPUT", "--output: the name is empty", { hint: "give a file name, or - for stdout" });
   if (output === "-" && values["json"]) {
     throw new UsageError("OPTIONS_CONFLICT", "--output - and --json both want stdout", { hint: "use one of them" });
   }

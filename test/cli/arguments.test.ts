@@ -170,10 +170,25 @@ describe("arguments", () => {
     ["stdout for several", ["a", "-o", "-", "-b", "2"], "OPTIONS_CONFLICT", /./],
     ["stdout for two things", ["a", "-o", "-", "--json"], "OPTIONS_CONFLICT", /./],
     ["empty output", ["a", "-o", ""], "INVALID_OUTPUT", /./],
+    ["an empty output of upscale", ["upscale", "a.png", "-o", ""], "INVALID_OUTPUT", /./],
+    ["an empty model", ["a", "-m", ""], "EMPTY_PATH", /leave --model out; is a shell variable not set/],
+    ["an empty VAE", ["a", "--vae="], "EMPTY_PATH", /leave --vae out/],
+    ["an empty folder among others", ["a", "--lora-dir", "x", "--lora-dir", ""], "EMPTY_PATH", /leave --lora-dir out/],
+    ["empty cases", ["trace", "--reference", ""], "EMPTY_PATH", /./],
+    ["an empty picture", ["info", ""], "EMPTY_PATH", /name a file/],
+    ["an empty file", ["inspect", ""], "EMPTY_PATH", /name a file/],
+    ["a value for a switch", ["a", "--json=5"], "UNEXPECTED_VALUE", /^write --json alone$/],
+    ["a text for doctor", ["doctor", "x"], "TOO_MANY_ARGUMENTS", /limn doctor --help/],
+    ["two files", ["inspect", "x", "y"], "TOO_MANY_ARGUMENTS", /limn inspect --help/],
     ["nothing to tokenize", ["tokenize"], "MISSING_ARGUMENT", /./],
     ["nothing to trace", ["trace"], "MISSING_ARGUMENT", /--reference/],
     ["adapter -1", ["doctor", "--adapter", "-1"], "INVALID_ADAPTER", /./],
   ];
+  it("counts what is too many", () => {
+    expect(failure("a", "red", "fox").message).toBe("3 texts are given, 1 is taken");
+    expect(failure("doctor", "x").message).toBe("1 argument is given, none is taken");
+  });
+
   it.each(faults)("refuses %s (%#)", (_, argv, code, hint) => {
     const error = failure(...argv);
     expect(error.code).toBe(code);
