@@ -17,8 +17,11 @@ export async function readNoise(path: string): Promise<NoiseFile> {
   try {
     const { tensors } = await openSafetensors(source);
     const [entry] = tensors.values();
-    if (!entry || tensors.size > 1) throw invalid(path, `the file holds ${tensors.size} tensors, not one`);
-    return { path, shape: entry.shape, values: toFloats(path, entry, await source.read(entry.begin, entry.end)) };
+    if (!entry || tensors.size > 1)
+      throw invalid(path, `the file holds ${tensors.size === 0 ? "no tensor" : `${tensors.size} tensors, not one`}`);
+    const values = toFloats(path, entry, await source.read(entry.begin, entry.end));
+    expectFinite(path, values);
+    return { path, shape: entry.shape, values };
   } finally {
     await source.close();
   }
@@ -37,6 +40,13 @@ function toFloats(path: string, { dtype, shape }: TensorEntry, bytes: Uint8Array
   if (dtype === "F32") return new Float32Array(buffer);
   if (dtype === "F16") return Float32Array.from(new Uint16Array(buffer), fromF16Bits);
   throw invalid(path, `its tensor [${shape.join(", ")}] is ${dtype}, not F32 or F16`);
+}
+
+/** Or the U-Net would be blamed for what it was given. */
+function expectFinite(path: string, values: Float32Array): void {
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return;
+  throw invalid(path, `value ${at} of ${values.length} is ${values[at]}, no finite number`);
 }
 
 /** A safetensors file with one F32 tensor. */
