@@ -5,7 +5,7 @@ import { openModelFile } from "../../model/checkpoint/open.ts";
 import { openSafetensors } from "../../model/checkpoint/safetensors.ts";
 import type { OpenAddon } from "../../model/trace/addon-cases.ts";
 import { recordedFile } from "../../model/trace/recorded-file.ts";
-import { type TracedTensor, type TraceReport, trace } from "../../model/trace/trace.ts";
+import { holdsCases, type TracedTensor, type TraceReport, trace } from "../../model/trace/trace.ts";
 import type { RecordedTensors } from "../../model/trace/trace-case.ts";
 import { needsModel } from "../../model/trace/trace-model.ts";
 import { openFile } from "../files/file-source.ts";
@@ -13,6 +13,7 @@ import { openDevice } from "../gpu/device.ts";
 import { embeddedModel } from "../models/embedded-model.ts";
 import { openModelSource } from "../models/model-source.ts";
 import type { CommandContext, TraceOptions } from "../syntax/options.ts";
+import { counted } from "../terminal/counted.ts";
 import { exitCodes } from "../terminal/exit-codes.ts";
 import { writeStdout } from "../terminal/stdout.ts";
 
@@ -65,10 +66,14 @@ function addonsBeside(
   };
 }
 
-function expectCases({ shapes }: RecordedTensors, path: string): void {
-  if (shapes.size > 0) return;
-  throw new ModelFileError("CASES_EMPTY", `${path}: the file has no tensors to compare with`, {
-    hint: "give a file of recorded cases",
+function expectCases(recorded: RecordedTensors, path: string): void {
+  if (holdsCases(recorded)) return;
+  const fact =
+    recorded.shapes.size === 0
+      ? "the file has no tensors"
+      : `none of its ${counted(recorded.shapes.size, "tensor")} is a recorded case`;
+  throw new ModelFileError("CASES_EMPTY", `${path}: ${fact}`, {
+    hint: "give a file of recorded cases with --reference, and a model with -m",
     context: { file: path },
   });
 }
@@ -82,8 +87,8 @@ function line({ name, shape, maxAbsError, relativeError, diverges }: TracedTenso
 function summary({ tensors, firstDivergent, skipped }: TraceReport, tolerance: number): string {
   const lines = [
     firstDivergent === undefined
-      ? `${tensors.length} tensors agree within ${tolerance} of their largest value`
-      : `${tensors.filter(({ diverges }) => diverges).length} of ${tensors.length} tensors diverge by more than ${tolerance} of their largest value, first ${firstDivergent}`,
+      ? `${counted(tensors.length, "tensor")} ${tensors.length === 1 ? "agrees" : "agree"} within ${tolerance} of ${tensors.length === 1 ? "its" : "their"} largest value`
+      : `${tensors.filter(({ diverges }) => diverges).length} of ${counted(tensors.length, "tensor")} diverge by more than ${tolerance} of their largest value, first ${firstDivergent}`,
     ...(skipped.length > 0 ? [`${skipped.length} skipped, limn does not compute them: ${skipped.join(", ")}`] : []),
   ];
   return `${lines.join("\n")}\n`;

@@ -1,5 +1,5 @@
 /** @file Compares limn with what the original implementations gave: every recorded tensor that it can compute. */
-import type { Device } from "../../engine/index.ts";
+import { type Device, ModelFileError, ShapeError } from "../../engine/index.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { addonCases, type OpenAddon } from "./addon-cases.ts";
 import { type Difference, difference, diverges } from "./comparison.ts";
@@ -45,7 +45,21 @@ const rngNames = /^(cpu|philox)\.\d+\.\d+$/;
 const inputNames =
   /^(text|open|clip)\.ids$|^unet\.(x|t|context)(\.long)?$|^vae\.(image|z)$|^run\.(noise|step_noise)$|^noise\.|^control\.hint$|^sizes$/;
 
-/** Yields every tensor as soon as it is compared. @throws ModelFileError, ShapeError and what the device throws */
+/** The constants of the noise schedule: checkpoints have them, too. */
+const tableNames = /^(alphas_cumprod|sigmas\.model)$/;
+
+/** Whether a file has anything to compare with: a model, of which the tables alone could be, is not meant. */
+export function holdsCases(recorded: RecordedTensors): boolean {
+  const names = [...recorded.shapes.keys()].filter((name) => !tableNames.test(name));
+  return names.length === 0
+    ? recorded.shapes.size > 0
+    : needsModel(recorded) || names.some((name) => samplerNames.test(name) || rngNames.test(name));
+}
+
+/**
+ * Yields every tensor as soon as it is compared.
+ * @throws ModelFileError CASES_MODEL, CASES_METADATA and those of a checkpoint; what the device throws
+ */
 export async function* trace(recorded: RecordedTensors, options: TraceOptions): AsyncGenerator<TracedTensor, TraceReport> {
   const tensors: TracedTensor[] = [];
   for await (const { name, values } of computed(recorded, options)) {
@@ -75,9 +89,20 @@ async function* computed(recorded: RecordedTensors, { device, checkpoint, openAd
     yield* vaeCases(recorded, model);
     yield* runCases(recorded, model);
     if (openAddon) yield* addonCases(recorded, model, openAddon);
+  } catch (error) {
+    throw error instanceof ShapeError ? otherModel(checkpoint.source.name, error) : error;
   } finally {
     model.free();
   }
+}
+
+/** Shapes that don't meet are no divergence: nothing was compared. */
+function otherModel(file: string, cause: ShapeError): ModelFileError {
+  return new ModelFileError("CASES_MODEL", `${file}: the cases are another model's: ${cause.message}`, {
+    hint: "give the checkpoint that they were recorded with: -m FILE",
+    context: { file },
+    cause,
+  });
 }
 
 async function* casesOf({ cases }: TraceCases): AsyncGenerator<Computed> {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../engine/index.ts";
 import { difference, diverges } from "../../model/trace/comparison.ts";
 import { channelsFirst, channelsLast } from "../../model/trace/layout.ts";
+import { holdsCases } from "../../model/trace/trace.ts";
 import { only, type RecordedTensors } from "../../model/trace/trace-case.ts";
 import { createDevice } from "../kernels/harness.ts";
 import { embeddedCases, embeddedModel, traceFiles } from "./cases.ts";
@@ -98,6 +99,33 @@ describe("trace", () => {
     });
     const { skipped } = await traceFiles(device, { ...files, change: add });
     expect(skipped).toEqual(["unet.tap.no_such_module", "dora.unet.out"]);
+  });
+
+  it("says that cases are another model's, which is no divergence", async () => {
+    const wider = (recorded: RecordedTensors) => ({
+      ...recorded,
+      shapes: new Map(
+        [...recorded.shapes].map(([name, shape]) =>
+          name === "text.last" ? [name, [...shape.slice(0, -1), 128]] : [name, shape],
+        ),
+      ),
+    });
+    await expect(traceFiles(device, { ...files, change: wider })).rejects.toMatchObject({
+      name: "ModelFileError",
+      code: "CASES_MODEL",
+    });
+  });
+
+  it("tells cases from a model, which has the tables of the noise schedule too", () => {
+    const holds = (...names: string[]) =>
+      holdsCases({ metadata: {}, shapes: new Map(names.map((name) => [name, [1]])), read: async () => new Float32Array(1) });
+    expect(holds("alphas_cumprod", "model.diffusion_model.out.2.bias")).toBe(false);
+    expect(holds("lora_unet.alpha")).toBe(false);
+    expect(holds()).toBe(false);
+    expect(holds("alphas_cumprod", "sigmas.model")).toBe(true);
+    expect(holds("alphas_cumprod", "k.euler.karras.10.x")).toBe(true);
+    expect(holds("philox.0.0")).toBe(true);
+    expect(holds("unet.x", "unet.out")).toBe(true);
   });
 
   it("runs without a model what needs none", async () => {
