@@ -19,6 +19,8 @@ import { type ModelChoice, type ModelFiles, openModelFiles, sameModel } from "..
 import { Preview } from "../preview/preview.ts";
 import type { PreviewOptions } from "../preview/preview-options.ts";
 import type { CommandContext, GpuOptions, Txt2imgOptions } from "../syntax/options.ts";
+import { counted } from "../terminal/counted.ts";
+import { HowLong } from "../terminal/how-long.ts";
 import { Notices } from "../terminal/notices.ts";
 import { Progress, type ProgressOptions } from "../terminal/progress.ts";
 import { UpscalerLibrary } from "./hires.ts";
@@ -66,6 +68,7 @@ export class Session {
   /** Models that are there. */
   readonly #expected = new Set<string>();
   readonly #notices: Notices;
+  readonly #howLong = new HowLong();
 
   constructor(options: GpuOptions & ProgressOptions, { signal }: CommandContext) {
     this.progress = new Progress(options);
@@ -227,7 +230,9 @@ export class Session {
     for (const warning of diffusion.model.warnings) this.#notices.warn(warning);
     for (const { unused } of diffusion.model.checkpoints) {
       if (unused.length > 0)
-        this.#notices.note(`${unused.length} tensors of the checkpoint are not used (--strict refuses them)`);
+        this.#notices.note(
+          `${counted(unused.length, "tensor")} of the checkpoint ${unused.length === 1 ? "is" : "are"} not used (--strict refuses that)`,
+        );
     }
     return diffusion;
   }
@@ -268,6 +273,7 @@ export class Session {
       this.#steps++;
       await preview?.show(next.value);
       progress.step(next.value.step, next.value.steps);
+      if (this.#opened?.software) this.#howLong.say(next.value.step, progress);
       if (next.value.step === next.value.steps) progress.stage("decode");
     }
   }

@@ -1,4 +1,4 @@
-/** @file What a run is doing, on stderr: one line that is rewritten on a terminal, few plain lines elsewhere. */
+/** @file What a run is doing, on stderr: one line that is rewritten on a terminal, plain lines elsewhere: about one a second, and a last one for each stage. */
 import { oneLine } from "./error-text.ts";
 
 export interface ProgressOptions {
@@ -7,7 +7,7 @@ export interface ProgressOptions {
 }
 
 /** Plain lines come at most this often. */
-const plainMillis = 5000;
+const plainMillis = 1000;
 
 export class Progress {
   readonly #quiet: boolean;
@@ -19,6 +19,9 @@ export class Progress {
   #stageStart = performance.now();
   #firstStepEnd = 0;
   #lastPlain = 0;
+  /** The stage's last plain line is there. */
+  #told = false;
+  #secondsLeft = Number.NaN;
 
   constructor({ quiet, verbose }: ProgressOptions) {
     this.#quiet = quiet;
@@ -30,11 +33,22 @@ export class Progress {
     return this.#quiet;
   }
 
+  /** Of the stage, at the rate of its last step; of the first one it is too much, as that compiles pipelines. */
+  get secondsLeft(): number {
+    return this.#secondsLeft;
+  }
+
+  /** Since the stage began. */
+  get secondsOfStage(): number {
+    return (performance.now() - this.#stageStart) / 1000;
+  }
+
   /** A stage begins: "load", "denoise". */
   stage(name: string): void {
     this.#stage = name;
     this.#stageStart = performance.now();
     this.#lastPlain = this.#stageStart;
+    this.#told = false;
     if (this.#terminal) this.#show(name);
   }
 
@@ -43,13 +57,11 @@ export class Progress {
     const now = performance.now();
     if (done <= 1) this.#firstStepEnd = now;
     const rate = done > 1 ? ((done - 1) / (now - this.#firstStepEnd)) * 1000 : (done / (now - this.#stageStart)) * 1000;
+    this.#secondsLeft = (total - done) / rate;
     if (this.#terminal) {
       const bar = "#".repeat(Math.round((20 * done) / total)).padEnd(20, "-");
       this.#show(`${this.#stage} [${bar}] ${describeStep(done, total, rate)}`);
-    } else if (done < total && now - this.#lastPlain >= plainMillis) {
-      this.#lastPlain = now;
-      this.#show(`${this.#stage} ${describeStep(done, total, rate)}`);
-    }
+    } else this.#plain(describeStep(done, total, rate), done >= total);
   }
 
   /** `bytes` of `totalBytes` of a file are read. */
@@ -62,22 +74,19 @@ export class Progress {
     readonly totalBytes: number;
     readonly bytesPerSecond: number;
   }): void {
-    const now = performance.now();
     const described = describeRead(bytes, totalBytes, bytesPerSecond);
     if (this.#terminal) {
       const bar = "#".repeat(Math.round((20 * bytes) / totalBytes)).padEnd(20, "-");
       this.#show(`${this.#stage} [${bar}] ${described}`);
-    } else if (bytes < totalBytes && now - this.#lastPlain >= plainMillis) {
-      this.#lastPlain = now;
-      this.#show(`${this.#stage} ${described}`);
-    }
+    } else this.#plain(described, bytes >= totalBytes);
   }
 
   /** The stage is over; `summary` stays on the screen with the time it took. */
   end(summary = ""): void {
-    const seconds = (performance.now() - this.#stageStart) / 1000;
+    const line = `${this.#stage} ${this.secondsOfStage.toFixed(2)} s`;
     if (this.#terminal) this.#show("");
-    if (this.#verbose) this.note(`${this.#stage} ${seconds.toFixed(2)} s${summary ? `, ${summary}` : ""}`);
+    if (this.#verbose) this.note(`${line}${summary ? `, ${summary}` : ""}`);
+    else if (!this.#terminal && !this.#told) this.#show(line);
   }
 
   /** A line that the user should see, also with --quiet: a warning. */
@@ -98,6 +107,15 @@ export class Progress {
     this.#clear();
   }
 
+  /** A line of its own, unless there was one just now. */
+  #plain(text: string, last: boolean): void {
+    const now = performance.now();
+    if (last ? this.#told : now - this.#lastPlain < plainMillis) return;
+    this.#lastPlain = now;
+    this.#told ||= last;
+    this.#show(`${this.#stage} ${text}`);
+  }
+
   #show(text: string): void {
     if (this.#quiet) return;
     if (!this.#terminal) {
@@ -116,11 +134,11 @@ export class Progress {
   }
 }
 
-/** "7/20, 3.1 steps/s, 4 s left" */
+/** "7/20, 3.1 steps/s, 4 s left"; of the last one "20/20, 3.1 steps/s" */
 export function describeStep(done: number, total: number, rate: number): string {
   const left = (total - done) / rate;
   const speed = rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
-  return `${done}/${total}, ${speed}, ${describeSeconds(left)} left`;
+  return done >= total ? `${done}/${total}, ${speed}` : `${done}/${total}, ${speed}, ${describeSeconds(left)} left`;
 }
 
 /** "1.2 of 4.3 GB, 850 MB/s, 4 s left" */

@@ -1,5 +1,6 @@
-import { describe, expect, it } from "vitest";
-import { describeRead, describeSeconds, describeStep } from "../../cli/terminal/progress.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { HowLong } from "../../cli/terminal/how-long.ts";
+import { describeRead, describeSeconds, describeStep, Progress } from "../../cli/terminal/progress.ts";
 
 describe("progress", () => {
   it("tells steps and what is left of them", () => {
@@ -15,5 +16,77 @@ describe("progress", () => {
 
   it("tells times as people do", () => {
     expect([0.2, 59.5, 125, 3780].map(describeSeconds)).toEqual(["1 s", "1 min 0 s", "2 min 5 s", "1 h 3 min"]);
+  });
+});
+
+describe("progress in a file or pipe", () => {
+  let lines: string[];
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    lines = [];
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => lines.push(String(text)) > 0);
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+  const plain = (quiet = false) => new Progress({ quiet, verbose: false });
+
+  it("is a line a second with stage, step, rate and time left, and a last one", () => {
+    const progress = plain();
+    progress.stage("denoise");
+    for (let step = 1; step <= 20; step++) {
+      vi.advanceTimersByTime(250);
+      progress.step(step, 20);
+    }
+    progress.stage("decode");
+    vi.advanceTimersByTime(1230);
+    progress.end();
+    expect(lines).toEqual([
+      "denoise 4/20, 4.0 steps/s, 4 s left\n",
+      "denoise 8/20, 4.0 steps/s, 3 s left\n",
+      "denoise 12/20, 4.0 steps/s, 2 s left\n",
+      "denoise 16/20, 4.0 steps/s, 1 s left\n",
+      "denoise 20/20, 4.0 steps/s\n",
+      "decode 1.23 s\n",
+    ]);
+  });
+
+  it("has the last line of a stage that is over at once", () => {
+    const progress = plain();
+    progress.stage("load");
+    vi.advanceTimersByTime(10);
+    progress.read({ bytes: 5e6, totalBytes: 10e6, bytesPerSecond: 1e9 });
+    progress.read({ bytes: 10e6, totalBytes: 10e6, bytesPerSecond: 1e9 });
+    progress.read({ bytes: 10e6, totalBytes: 10e6, bytesPerSecond: 1e9 });
+    progress.end("an adapter");
+    expect(lines).toEqual(["load 10 of 10 MB, 1000 MB/s, 0 s left\n"]);
+  });
+
+  it("is nothing with --quiet", () => {
+    const progress = plain(true);
+    progress.stage("denoise");
+    vi.advanceTimersByTime(5000);
+    progress.step(1, 2);
+    progress.step(2, 2);
+    progress.end();
+    expect(lines).toEqual([]);
+  });
+
+  it("says once how many minutes a long run takes on the CPU, and nothing of a short one", () => {
+    const said = (stepSeconds: number, steps: number) => {
+      const [progress, howLong] = [plain(true), new HowLong()];
+      const note = vi.fn<(text: string) => void>();
+      progress.stage("denoise");
+      for (let step = 1; step <= 3; step++) {
+        vi.advanceTimersByTime(stepSeconds * 1000);
+        progress.step(step, steps);
+        howLong.say(step, { secondsLeft: progress.secondsLeft, secondsOfStage: progress.secondsOfStage, note });
+      }
+      return note.mock.calls.map(([text]) => text);
+    };
+    expect(said(42, 20)).toEqual(["expect about 14 min on the CPU"]);
+    expect(said(6, 20)).toEqual(["expect about 2 min on the CPU"]);
+    expect(said(0.5, 20)).toEqual([]);
   });
 });

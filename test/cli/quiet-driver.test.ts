@@ -28,6 +28,6 @@ describe.skipIf(elsewhere)("what drivers print while they are looked for", () =>
     expect(said.at(-1)).toBe("0");
     expect(said.filter((line) => /^Warning: |^Error: |\0/.test(line))).toEqual([]);
     // On a machine with a GPU limn says nothing.
-    if (said.length > 2) expect(said[1]).toMatch(/^(no GPU: |\{"images"|\S+fox\.png)/);
+    if (said.length > 2) expect(said[1]).toMatch(/^(no GPU: |load |\{"images"|\S+fox\.png)/);
   });
 });
