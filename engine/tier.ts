@@ -25,14 +25,21 @@ export function detectTier(adapter: { readonly features: { has(name: string): bo
   return adapter.features.has("shader-f16") ? "f16" : "f32";
 }
 
+/** Features of an adapter. */
+const needs: Readonly<Record<Tier, readonly string[]>> = {
+  matrix: [matrixFeature, "shader-f16", "subgroups"],
+  f16: ["shader-f16"],
+  f32: [],
+  software: [],
+};
+
+/** The tiers that an adapter with these features can be made to run. */
+export function tiersWith(features: { has(name: string): boolean }): readonly Tier[] {
+  return tiers.filter((tier) => needs[tier].every((feature) => features.has(feature)));
+}
+
 /** Fails when the adapter lacks what a forced tier needs. */
 export function expectTier(tier: Tier, features: { has(name: string): boolean }): void {
-  const needs: Record<Tier, readonly string[]> = {
-    matrix: [matrixFeature, "shader-f16", "subgroups"],
-    f16: ["shader-f16"],
-    f32: [],
-    software: [],
-  };
   const missing = needs[tier].filter((feature) => !features.has(feature));
   if (missing.length > 0) {
     throw new AdapterError("TIER_UNSUPPORTED", `tier ${tier} needs ${missing.join(" and ")}, which this adapter does not offer`, {

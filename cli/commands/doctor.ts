@@ -1,6 +1,6 @@
 /** @file `limn doctor`: what was found on this machine, and the proof that it computes. */
 import { readFileSync } from "node:fs";
-import { type Device, matrixFeature } from "../../engine/index.ts";
+import { type Device, matrixFeature, type Tier } from "../../engine/index.ts";
 import { openDevice } from "../gpu/device.ts";
 import { type ListedAdapter, listAdapters, thisSystem } from "../gpu/node-gpu.ts";
 import { type Proved, prove } from "../gpu/proof.ts";
@@ -22,9 +22,9 @@ export async function run(options: DoctorOptions): Promise<void> {
   await say(`system     ${machine.system}, ${machine.arch}\nnode       ${machine.node}\nwebgpu     ${machine.dawn} (Dawn)\n`);
   const adapters = await listAdapters();
   await say(adapters.map(describeListed).join(""));
-  const { device, adapter, software, close } = await openDevice(options);
+  const { device, adapter, software, tiers, close } = await openDevice(options);
   try {
-    const found = reportDevice(device, adapter, software);
+    const found = { ...reportDevice(device, adapter, software), tiers };
     await say(describeDevice(found));
     const kernels = await prove(device);
     const proof = { error: Math.max(...kernels.map(({ error }) => error)), kernels };
@@ -35,7 +35,7 @@ export async function run(options: DoctorOptions): Promise<void> {
   }
 }
 
-type Found = ReturnType<typeof reportDevice>;
+type Found = ReturnType<typeof reportDevice> & { readonly tiers: readonly Tier[] };
 
 function reportDevice(device: Device, adapter: string, software: boolean) {
   return {
@@ -66,7 +66,7 @@ function describeDevice(found: Found): string {
   const subgroups = found.subgroupSize > 0 ? `of ${found.subgroupSize}` : found.subgroups ? "of varying size" : "no";
   return [
     `chosen     ${found.adapter}${found.software ? " (computes on the CPU)" : ""}`,
-    `tier       ${found.tier}, stores ${found.storage}`,
+    `tier       ${found.tier}, stores ${found.storage}; --tier can be ${found.tiers.join(", ")}`,
     `features   f16 ${found.f16 ? "yes" : "no"}, subgroups ${subgroups}, subgroup matrices ${found.subgroupMatrices ? "yes" : "no"}`,
     ...Object.entries(found.limits).map(
       ([name, value], index) => `${`${index === 0 ? "limits" : ""}`.padEnd(11)}${name} ${value}`,

@@ -1,5 +1,6 @@
 /** @file A device for a command: adapter chosen as the options say, one call to let go of it all. */
 import { Device } from "../../engine/index.ts";
+import { type Tier, tiersWith } from "../../engine/tier.ts";
 import type { GpuOptions } from "../syntax/options.ts";
 import { describe, openGpu } from "./node-gpu.ts";
 
@@ -9,6 +10,8 @@ export interface OpenDevice {
   readonly adapter: string;
   /** True when it computes on the CPU. */
   readonly software: boolean;
+  /** What `--tier` may force on it. */
+  readonly tiers: readonly Tier[];
   close(): void;
 }
 
@@ -20,6 +23,7 @@ export async function openDevice({ adapter, requireGpu, tier, precision, limitBi
     device,
     adapter: describe(opened.adapter.info),
     software: opened.software,
+    tiers: tiersWith(opened.adapter.features),
     close() {
       device.close();
       opened.release();
