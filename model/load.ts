@@ -118,12 +118,29 @@ export function keepsHalves({ tier, features }: Pick<Device, "tier" | "features"
   return tier === "software" && features.has("shader-f16");
 }
 
-/** The modules that make a picture from a prompt. The VAE's encoder is left in the file. */
+/** What a checkpoint has beside its VAE. */
+const wholeParts = ["model", "model_ema", "cond_stage_model", "conditioner"];
+
+/** The modules that make a picture from a prompt, all their weights in the files. @throws ModelFileError CHECKPOINT_MISSING */
 function makeModules(config: ModelConfig, main: Checkpoint, vae: Checkpoint): Modules {
+  try {
+    return askForWeights(config, main, vae);
+  } finally {
+    // Whatever else went wrong followed from what is missing.
+    for (const checkpoint of [main, vae]) checkpoint.expectComplete();
+  }
+}
+
+/** The VAE's encoder is left in the file. */
+function askForWeights(config: ModelConfig, main: Checkpoint, vae: Checkpoint): Modules {
   const autoencoder = vae.weights.at(config.vae.prefix);
   vae.leave(autoencoder.at("encoder").path);
   vae.leave(autoencoder.at("quant_conv").path);
-  if (vae !== main) main.leave("first_stage_model");
+  if (vae !== main) {
+    main.leave("first_stage_model");
+    // A whole checkpoint that lends its VAE.
+    for (const part of wholeParts) vae.leave(part);
+  }
   return {
     text: config.text.map((text) => new TextEncoder(main.weights.at(text.prefix), text)),
     unet: new UNet(main.weights.at(config.unet.prefix), config.unet),

@@ -3,7 +3,7 @@ import { ModelFileError } from "../../engine/errors.ts";
 import type { VaeConfig } from "./config.ts";
 import type { Section } from "./config-metadata.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
-import { countOf, dim } from "./shapes.ts";
+import { countOf, dim, hasPrefix } from "./shapes.ts";
 
 /** In a whole checkpoint, in a VAE file, and as some tools write one. */
 const prefixes = ["first_stage_model", "", "vae"];
@@ -19,21 +19,22 @@ export function below(prefix: string, name: string): string {
  * @throws ModelFileError MODEL_INCOMPLETE, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA
  */
 export function readVae(file: SafetensorsFile, scaleFactor: number, stated: Section): VaeConfig {
-  const prefix = prefixes.find((start) => file.tensors.has(below(start, "decoder.conv_in.weight")));
+  const prefix = prefixes.find((start) => hasPrefix(file, below(start, "decoder.")));
   if (prefix === undefined) {
-    throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no VAE (decoder.conv_in.weight)`, {
-      hint: "pass a VAE file with --vae",
+    throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no VAE in it (first_stage_model.decoder...)`, {
+      hint: "take a file that has one, a whole checkpoint or a VAE of its own (--vae)",
       context: { file: file.source.name },
     });
   }
   const at = (name: string): string => below(prefix, name);
   const ch = dim(file, at("decoder.conv_out.weight"), 4, 1);
-  const levels = countOf(file, (level) => at(`decoder.up.${level}.block.0.conv1.weight`));
+  const levels = Math.max(1, countOf(file, at("decoder.up")));
   const chMult = Array.from(
     { length: levels },
     (_, level) => dim(file, at(`decoder.up.${level}.block.0.conv1.weight`), 4, 0) / ch,
   );
-  const numResBlocks = countOf(file, (block) => at(`decoder.up.0.block.${block}.conv1.weight`)) - 1;
+  const blocks = Math.max(...chMult.map((_, level) => countOf(file, at(`decoder.up.${level}.block`))));
+  const numResBlocks = Math.max(0, blocks - 1);
   const zChannels = dim(file, at("decoder.conv_in.weight"), 4, 1);
   stated.agree({ ch, ch_mult: chMult, num_res_blocks: numResBlocks, z_channels: zChannels });
   return {
@@ -45,6 +46,6 @@ export function readVae(file: SafetensorsFile, scaleFactor: number, stated: Sect
     factor: 2 ** (levels - 1),
     scaleFactor: stated.number("scale_factor", 1e-6, 1e6) ?? scaleFactor,
     normGroups: stated.integer("norm_groups", 1, 65_536) ?? 32,
-    hasEncoder: file.tensors.has(at("encoder.conv_in.weight")),
+    hasEncoder: hasPrefix(file, at("encoder.")),
   };
 }
