@@ -99,7 +99,7 @@ function packagesMatch() {
 
 /** Names, sizes and times of all that the build is made from. */
 function sourceState() {
-  const state = ["tsconfig.json", "tsconfig.build.json", "package-lock.json", ...sources()].map((path) => {
+  const state = ["tsconfig.json", "tsconfig.build.json", "package-lock.json", "scripts/bundle.mjs", ...sources()].map((path) => {
     const { size, mtimeMs } = statSync(join(root, path));
     return `${path} ${size} ${mtimeMs}`;
   });
@@ -114,11 +114,14 @@ function sources() {
 function build() {
   const now = sourceState();
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === now) return;
-  say("building (tsc) ...");
+  say("building ...");
   rmSync(stamp, { force: true });
   removeOrphans();
-  const done = run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
-  if (done.status !== 0) stop(1, "the build failed", done);
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  for (const step of [[compiler, "-p", "tsconfig.build.json"], [join(root, "scripts", "bundle.mjs")]]) {
+    const done = run(process.execPath, step);
+    if (done.status !== 0) stop(1, "the build failed", done);
+  }
   writeFileSync(stamp, now);
 }
 

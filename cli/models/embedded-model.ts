@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { packageRoot } from "../package-root.ts";
 
-/** The checkpoint that is the default of every command. Seen from dist/cli/models. */
-export const embeddedModel = fileURLToPath(new URL("../../../checkpoints/limn-emoji.safetensors", import.meta.url));
+/** The checkpoint that is the default of every command. */
+export const embeddedModel = fileURLToPath(new URL("checkpoints/limn-emoji.safetensors", packageRoot));
