@@ -114,8 +114,11 @@ export const attentionSoftware = defineKernel({
 
         let factor = select(vec2f(1.0), 1.0 / total, key + KEYS >= end);
         for (var c = 0u; c < uniforms.head_dim; c++) {
-          var sums = mat2x4f();
-          if (key > 0u) { sums = mat2x4f(y[y_at.x + c] * keep.x, y[y_at.y + c] * keep.y); }
+          // The first tile reads y too, whatever it holds: a branch costs all the other tiles more.
+          var sums = mat2x4f(
+            select(vec4f(), y[y_at.x + c] * keep.x, key > 0u),
+            select(vec4f(), y[y_at.y + c] * keep.y, key > 0u),
+          );
           for (var b = 0u; b < KEY_BLOCKS; b++) {
             let v_at = key_row[b] * uniforms.v_width + uniforms.v_column + head * uniforms.head_dim;
             sums = add_values(sums, scores[b], vec4f(v[v_at + c]));
