@@ -19,7 +19,6 @@ import { type ModelChoice, type ModelFiles, openModelFiles, sameModel } from "..
 import { Preview } from "../preview/preview.ts";
 import type { PreviewOptions } from "../preview/preview-options.ts";
 import type { CommandContext, GpuOptions, Txt2imgOptions } from "../syntax/options.ts";
-import { counted } from "../terminal/counted.ts";
 import { HowLong } from "../terminal/how-long.ts";
 import { Notices } from "../terminal/notices.ts";
 import { Progress, type ProgressOptions } from "../terminal/progress.ts";
@@ -228,12 +227,7 @@ export class Session {
     this.#seconds.load += (performance.now() - start) / 1000;
     this.progress.end(opened.adapter);
     for (const warning of diffusion.model.warnings) this.#notices.warn(warning);
-    for (const { unused } of diffusion.model.checkpoints) {
-      if (unused.length > 0)
-        this.#notices.note(
-          `${counted(unused.length, "tensor")} of the checkpoint ${unused.length === 1 ? "is" : "are"} not used (--strict refuses that)`,
-        );
-    }
+    this.#notices.unused(diffusion.model.checkpoints);
     return diffusion;
   }
 
@@ -273,7 +267,8 @@ export class Session {
       this.#steps++;
       await preview?.show(next.value);
       progress.step(next.value.step, next.value.steps);
-      if (this.#opened?.software) this.#howLong.say(next.value.step, progress);
+      const long = this.#opened?.software && this.#howLong.after(next.value.step, next.value.steps, progress.secondsOfStage);
+      if (long) progress.note(long);
       if (next.value.step === next.value.steps) progress.stage("decode");
     }
   }

@@ -1,8 +1,11 @@
 /** @file Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once. */
 import { exitCodes } from "./exit-codes.ts";
 
-/** How long a run may take to stop by itself. On a software adapter a step can take longer: then it is left, so that 5 s suffice. */
-const graceMillis = 4000;
+/**
+ * How long a run may take to stop by itself. On a software adapter a step can take longer: then it is left, so that 5 s suffice, of which
+ * the system takes some to give 7 GB of memory back (1.7 s were measured).
+ */
+const graceMillis = 2500;
 
 export interface Interruption {
   readonly signal: AbortSignal;

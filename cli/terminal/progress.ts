@@ -9,6 +9,9 @@ export interface ProgressOptions {
 /** Plain lines come at most this often. */
 const plainMillis = 1000;
 
+/** The first steps of a stage say nothing of the rate: one compiles pipelines, and the host is two ahead of the GPU (model/picture/run-sampler.ts). */
+const unmeasuredSteps = 3;
+
 export class Progress {
   readonly #quiet: boolean;
   readonly #verbose: boolean;
@@ -17,11 +20,12 @@ export class Progress {
   #stage = "";
   /** Monotonic: a clock that is set while we run must not show. */
   #stageStart = performance.now();
-  #firstStepEnd = 0;
+  /** Steps of the stage that were told of, and from which one on they are measured. */
+  #steps = 0;
+  #measured = { step: 0, since: 0 };
   #lastPlain = 0;
   /** The stage's last plain line is there. */
   #told = false;
-  #secondsLeft = Number.NaN;
 
   constructor({ quiet, verbose }: ProgressOptions) {
     this.#quiet = quiet;
@@ -31,11 +35,6 @@ export class Progress {
   /** Nothing but warnings is shown. */
   get quiet(): boolean {
     return this.#quiet;
-  }
-
-  /** Of the stage, at the rate of its last step; of the first one it is too much, as that compiles pipelines. */
-  get secondsLeft(): number {
-    return this.#secondsLeft;
   }
 
   /** Since the stage began. */
@@ -49,15 +48,17 @@ export class Progress {
     this.#stageStart = performance.now();
     this.#lastPlain = this.#stageStart;
     this.#told = false;
+    this.#steps = 0;
     if (this.#terminal) this.#show(name);
   }
 
-  /** `done` of `total` steps of the stage are over. The first one compiles pipelines, so the rate is that of the others. */
+  /** `done` of `total` steps of the stage are over. */
   step(done: number, total: number): void {
     const now = performance.now();
-    if (done <= 1) this.#firstStepEnd = now;
-    const rate = done > 1 ? ((done - 1) / (now - this.#firstStepEnd)) * 1000 : (done / (now - this.#stageStart)) * 1000;
-    this.#secondsLeft = (total - done) / rate;
+    this.#steps++;
+    if (this.#steps <= unmeasuredSteps) this.#measured = { step: done, since: now };
+    const { step, since } = this.#measured;
+    const rate = done > step ? ((done - step) / (now - since)) * 1000 : undefined;
     if (this.#terminal) {
       const bar = "#".repeat(Math.round((20 * done) / total)).padEnd(20, "-");
       this.#show(`${this.#stage} [${bar}] ${describeStep(done, total, rate)}`);
@@ -134,11 +135,11 @@ export class Progress {
   }
 }
 
-/** "7/20, 3.1 steps/s, 4 s left"; of the last one "20/20, 3.1 steps/s" */
-export function describeStep(done: number, total: number, rate: number): string {
-  const left = (total - done) / rate;
+/** "7/20, 3.1 steps/s, 4 s left"; of the last one "20/20, 3.1 steps/s", and without a rate "1/20" */
+export function describeStep(done: number, total: number, rate: number | undefined): string {
+  if (rate === undefined) return `${done}/${total}`;
   const speed = rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
-  return done >= total ? `${done}/${total}, ${speed}` : `${done}/${total}, ${speed}, ${describeSeconds(left)} left`;
+  return `${done}/${total}, ${speed}${done < total ? `, ${describeSeconds((total - done) / rate)} left` : ""}`;
 }
 
 /** "1.2 of 4.3 GB, 850 MB/s, 4 s left" */

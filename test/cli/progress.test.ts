@@ -73,20 +73,36 @@ describe("progress in a file or pipe", () => {
     expect(lines).toEqual([]);
   });
 
-  it("says once how many minutes a long run takes on the CPU, and nothing of a short one", () => {
-    const said = (stepSeconds: number, steps: number) => {
-      const [progress, howLong] = [plain(true), new HowLong()];
-      const note = vi.fn<(text: string) => void>();
-      progress.stage("denoise");
-      for (let step = 1; step <= 3; step++) {
-        vi.advanceTimersByTime(stepSeconds * 1000);
-        progress.step(step, steps);
-        howLong.say(step, { secondsLeft: progress.secondsLeft, secondsOfStage: progress.secondsOfStage, note });
-      }
-      return note.mock.calls.map(([text]) => text);
-    };
-    expect(said(42, 20)).toEqual(["expect about 14 min on the CPU"]);
+  it("counts steps from where a second pass begins", () => {
+    const progress = plain();
+    progress.stage("denoise");
+    for (let step = 21; step <= 24; step++) {
+      vi.advanceTimersByTime(2000);
+      progress.step(step, 40);
+    }
+    expect(lines.at(0)).toBe("denoise 21/40\n");
+    expect(lines.at(-1)).toBe("denoise 24/40, 2.0 s/step, 32 s left\n");
+  });
+});
+
+describe("how long a run takes on the CPU", () => {
+  /** What is said of a picture whose steps take so long, compiling apart, when the host is two steps ahead. */
+  const said = (stepSeconds: number, steps: number, compiling = 5) => {
+    const howLong = new HowLong();
+    return Array.from({ length: steps }, (_, i) => {
+      const made = i + 1 - 2;
+      return howLong.after(i + 1, steps, made < 1 ? 0.1 : compiling + made * stepSeconds);
+    }).filter((text) => text !== undefined);
+  };
+
+  it("is said once, in minutes", () => {
+    expect(said(42, 20, 0)).toEqual(["expect about 14 min on the CPU"]);
     expect(said(6, 20)).toEqual(["expect about 2 min on the CPU"]);
+  });
+
+  it("is not said of a minute or less", () => {
     expect(said(0.5, 20)).toEqual([]);
+    expect(said(2, 20, 15)).toEqual([]);
+    expect(said(100, 2)).toEqual([]);
   });
 });
