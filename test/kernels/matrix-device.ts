@@ -18,10 +18,17 @@ export function useMatrixDevice(options: DeviceOptions = {}): TestDevice {
   return useDevice({ ...options, ...matrixOptions });
 }
 
-/** Skips a test, with the reason, on an adapter without subgroup matrices of f16 with f32 sums. */
+/** Set where the driver was chosen for its matrices: to skip the tests would be to say that they passed. */
+const demanded = process.env["LIMN_TEST_MATRICES"] === "required";
+
+/**
+ * Skips a test, with the reason, on an adapter without subgroup matrices of f16 with f32 sums.
+ * @throws Error where `LIMN_TEST_MATRICES=required` (as .ci/run sets it) says that there must be such
+ */
 export function noMatrices(device: Device, skip: (reason: string) => void): void {
   if (device.tier === "matrix" && device.matrixConfig) return;
   const why = `this adapter (${device.info.description}) has no subgroup matrices; scripts/mesa-with-matrices.sh sets up one that has`;
+  if (demanded) throw new Error(`LIMN_TEST_MATRICES=required, but ${why}`);
   if (skipped("the matrix tier", why)) skip(why);
 }
 
