@@ -15,6 +15,7 @@ export {
 export { type MemoryCounters, sizeClass } from "./pool.ts";
 export { writeModule } from "./preamble.ts";
 export { Profiler, type Timing } from "./profiler.ts";
+export { expectBindable } from "./recorder.ts";
 export type { DeviceOptions } from "./request.ts";
 export { describe, expectSameShape, expectShape, foldGroups, type Grid, perElement } from "./shape.ts";
 export { Slots, slotBegin } from "./slots.ts";

@@ -1,5 +1,5 @@
 /** @file The rungs of convolution as functions of one signature: how each is launched, in bands of rows where a tensor is large. */
-import { type Device, type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
+import { type Device, expectBindable, type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { activated } from "../activation.ts";
 import { add } from "../add.ts";
 import { epilogueTerms } from "../matmul/epilogue.ts";
@@ -145,6 +145,7 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
     const grid = tileGrid(uniforms.rows, sizes.outputs, { rows: blocks * lanes, columns: 4 * quads * lanes });
     const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: flagsOf(sizes) };
     if (weight.dtype === "f16" && quads === 2 && sizes.outputs % 8 === 0) {
+      expectBindable(conv2dSoftwareHalves.name, weight, x.device.limits); // an error shall call it what it is, not words
       conv2dSoftwareHalves.launch({ ...buffers, weight: words(weight) }, values, grid, variant);
     } else {
       conv2dSoftware.launch(buffers, values, grid, variant);
