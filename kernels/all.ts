@@ -2,7 +2,13 @@
 import type { KernelDefinition } from "../engine/index.ts";
 import { activationNaive, activationVec4 } from "./activation.ts";
 import { addNaive, addVec4 } from "./add.ts";
-import { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled } from "./attention/index.ts";
+import {
+  attentionMatrix,
+  attentionNaive,
+  attentionSoftware,
+  attentionSoftwareNarrow,
+  attentionTiled,
+} from "./attention/index.ts";
 import { blendKernel } from "./blend.ts";
 import { castNaive, castVec4 } from "./cast.ts";
 import { columnsKernel } from "./columns.ts";
@@ -53,6 +59,7 @@ export const allKernels: readonly KernelDefinition[] = [
   attentionNaive,
   attentionTiled,
   attentionSoftware,
+  attentionSoftwareNarrow,
   attentionMatrix,
   blendKernel,
   castNaive,

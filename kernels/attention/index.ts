@@ -4,11 +4,12 @@ import { attentionMatrix, matrix, matrixFits } from "./matrix.ts";
 import { attentionNaive, naive } from "./naive.ts";
 import { type AttentionOptions, type AttentionProblem, attentionProblem } from "./problem.ts";
 import { attentionSoftware, software, softwareFits } from "./software.ts";
+import { attentionSoftwareNarrow } from "./software-narrow.ts";
 import { splitOf } from "./split.ts";
 import { attentionTiled, tiled, tiledFits } from "./tiled.ts";
 
 export type { AttentionOptions };
-export { attentionMatrix, attentionNaive, attentionSoftware, attentionTiled };
+export { attentionMatrix, attentionNaive, attentionSoftware, attentionSoftwareNarrow, attentionTiled };
 
 /** The ladder: whether a rung can do a problem on its device, and how. */
 export const attentionRungs = {

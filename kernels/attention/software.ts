@@ -2,6 +2,7 @@
 import { defineKernel, type Tensor } from "../../engine/index.ts";
 import { cast } from "../cast.ts";
 import { type AttentionProblem, attentionUniforms, inQuads, quadSizes } from "./problem.ts";
+import { attentionSoftwareNarrow } from "./software-narrow.ts";
 
 /**
  * Flash attention (Dao et al. 2022) for a machine on which loads cost more than arithmetic, and workgroup memory as much as loads.
@@ -135,15 +136,25 @@ export function softwareFits(problem: AttentionProblem): boolean {
   return [4, 8].includes(problem.q.device.subgroupSize) && inQuads(problem);
 }
 
+/** Head widths up to this have a kernel of their own. */
+const widestNarrow = 8;
+
 export function software(problem: AttentionProblem): Tensor {
   const { q, k, v } = problem;
   const { batch, queries, heads, head_dim } = problem.sizes;
   const lanes = q.device.subgroupSize;
   return q.device.scope(() => {
     const y = q.device.empty([batch, queries, heads * head_dim], "f32", "attention");
-    attentionSoftware.launch({ q, k, v, y }, quadSizes(problem), [Math.ceil(queries / (2 * lanes)), heads, batch], {
-      tunables: { LANES: lanes, KEY_BLOCKS: 16 / lanes },
-    });
+    const sizes = quadSizes(problem);
+    if (head_dim <= widestNarrow && q.device.accepts(attentionSoftwareNarrow.name)) {
+      attentionSoftwareNarrow.launch({ q, k, v, y }, sizes, [Math.ceil(queries / (4 * lanes)), heads, batch], {
+        tunables: { LANES: lanes, COLUMNS: sizes.head_dim },
+      });
+    } else {
+      attentionSoftware.launch({ q, k, v, y }, sizes, [Math.ceil(queries / (2 * lanes)), heads, batch], {
+        tunables: { LANES: lanes, KEY_BLOCKS: 16 / lanes },
+      });
+    }
     return q.dtype === "f16" ? cast(y, "f16") : y;
   });
 }

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
-import { attention, attentionRungs, attentionSoftware, attentionTiled } from "../../kernels/attention/index.ts";
+import {
+  attention,
+  attentionRungs,
+  attentionSoftware,
+  attentionSoftwareNarrow,
+  attentionTiled,
+} from "../../kernels/attention/index.ts";
 import { type AttentionOptions, attentionProblem } from "../../kernels/attention/problem.ts";
 import { tiled } from "../../kernels/attention/tiled.ts";
 import { type AttentionCase, attentionOracle } from "../oracle/attention.ts";
@@ -194,6 +200,7 @@ test("the compiler accepts the variants that this adapter may not have", async (
     const types = { Element };
     for (const LANES of [4, 8]) {
       await device.pipelines.compile(attentionSoftware, { types, tunables: { LANES, KEY_BLOCKS: 16 / LANES } });
+      await device.pipelines.compile(attentionSoftwareNarrow, { types, tunables: { LANES, COLUMNS: 2 } });
     }
     // The null device has 16 KiB of workgroup memory: 64 queries need 24.
     for (const COLUMNS of [1, 2, 3, 8]) {
