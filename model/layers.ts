@@ -15,14 +15,19 @@ import type { Weights } from "./checkpoint/weights.ts";
 
 export type { Activation };
 
+/** Where a layer is built without a bias: a bias that a file merely lacks must be missed. */
+interface Biased {
+  readonly bias?: false | undefined;
+}
+
 /** y = x W + b over the last axis. `weight` [out, in] in the file, [in, out] on the device. */
 export class Linear {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
 
-  constructor(weights: Weights, weight = "weight", bias = "bias") {
+  constructor(weights: Weights, { weight = "weight", bias = "bias" }: { weight?: string; bias?: string | false } = {}) {
     this.weight = weights.linear(weight);
-    this.bias = weights.has(bias) ? weights.vector(bias) : undefined;
+    this.bias = bias === false ? undefined : weights.vector(bias);
   }
 
   /** x [..., in] -> [..., out] */
@@ -41,9 +46,9 @@ export class FusedLinear {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
 
-  constructor(weights: Weights, names: readonly string[]) {
+  constructor(weights: Weights, names: readonly string[], { bias }: Biased = {}) {
     this.weight = weights.concatLinear(names.map((name) => `${name}.weight`));
-    this.bias = weights.has(`${names[0]}.bias`) ? weights.concatVector(names.map((name) => `${name}.bias`)) : undefined;
+    this.bias = bias === false ? undefined : weights.concatVector(names.map((name) => `${name}.bias`));
   }
 
   /** x [..., in] -> [..., sum of outs] */
@@ -79,9 +84,9 @@ export class Conv2d {
   readonly upsample: boolean;
 
   /** `padding` defaults to half the kernel, so that stride 1 keeps the size; `upsample` doubles the input (nearest) first. */
-  constructor(weights: Weights, options: { stride?: 1 | 2; padding?: number | Padding; upsample?: boolean } = {}) {
+  constructor(weights: Weights, options: Biased & { stride?: 1 | 2; padding?: number | Padding; upsample?: boolean } = {}) {
     this.weight = weights.conv();
-    this.bias = weights.has("bias") ? weights.vector("bias") : undefined;
+    this.bias = options.bias === false ? undefined : weights.vector("bias");
     this.stride = options.stride ?? 1;
     this.padding = options.padding ?? (this.weight.shape[0]! - 1) / 2;
     this.upsample = options.upsample ?? false;

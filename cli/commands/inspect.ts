@@ -8,7 +8,7 @@ import { openModelSource } from "../models/model-source.ts";
 import type { InspectOptions } from "../syntax/options.ts";
 import { writeStdout } from "../terminal/stdout.ts";
 
-/** @throws FileSystemError those of `openModelSource`; ModelFileError those of `openModelFile`, and of `readConfig` but MODEL_UNSUPPORTED */
+/** @throws FileSystemError those of `openModelSource`; ModelFileError those of `openModelFile`, and of `readConfig` but MODEL_UNSUPPORTED and CHECKPOINT_MISSING */
 export async function run({ file: path, maxHeader, json, verbose }: InspectOptions): Promise<void> {
   const source = await openModelSource(path);
   try {
@@ -21,12 +21,13 @@ export async function run({ file: path, maxHeader, json, verbose }: InspectOptio
   }
 }
 
-/** Any safetensors file can be looked at: one that is no checkpoint has no configuration, and a reason. */
+/** Any safetensors file can be looked at: one that is no checkpoint, or no whole one, has no configuration, and a reason. */
 async function configOf(file: SafetensorsFile): Promise<{ config?: ModelConfig; reason?: string }> {
   try {
     return { config: await readConfig(file) };
   } catch (error) {
-    if (error instanceof ModelFileError && error.code === "MODEL_UNSUPPORTED") return { reason: error.message };
+    const { code, message } = error instanceof ModelFileError ? error : { code: undefined, message: "" };
+    if (code === "MODEL_UNSUPPORTED" || code === "CHECKPOINT_MISSING") return { reason: message };
     throw error;
   }
 }

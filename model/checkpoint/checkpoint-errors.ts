@@ -4,14 +4,15 @@ import { bitsOf, weightDTypes } from "./dtypes.ts";
 import { printable } from "./printable.ts";
 import type { TensorEntry } from "./safetensors.ts";
 
-/** `family`: what the file was recognised as. */
-export function missing(file: string, names: readonly string[], family: string | undefined): ModelFileError {
+/** `family`: what the file was recognised as; `nearness`: how much it has of each family. */
+export function missing(file: string, names: readonly string[], family?: string, nearness?: string): ModelFileError {
   const as = family === undefined ? "" : ` for a model of the family ${family}`;
+  const near = nearness === undefined ? "" : ` (by name it has ${nearness})`;
   return new ModelFileError(
     "CHECKPOINT_MISSING",
-    `${file}: ${names.length} tensors are missing${as}: ${listed(names.map((name) => printable(name)))}`,
+    `${file}: ${counted(names.length)} missing${as}: ${listed(names.map((name) => printable(name)))}`,
     {
-      hint: "the file is incomplete or of another family; `limn inspect` shows what it holds",
+      hint: `the file is incomplete or of another family${near}; \`limn inspect\` shows what it holds`,
       context: { file, count: names.length, missing: names.slice(0, 10) },
     },
   );
@@ -20,7 +21,7 @@ export function missing(file: string, names: readonly string[], family: string |
 export function unused(file: string, names: readonly string[]): ModelFileError {
   return new ModelFileError(
     "CHECKPOINT_UNUSED",
-    `${file}: ${names.length} tensors are not used: ${listed(names.map((name) => printable(name)))}`,
+    `${file}: ${counted(names.length)} not used: ${listed(names.map((name) => printable(name)))}`,
     { hint: "load it without --strict if they don't matter", context: { count: names.length, unused: names.slice(0, 10) } },
   );
 }
@@ -39,6 +40,8 @@ export function changed(file: string): ModelFileError {
     context: { file },
   });
 }
+
+const counted = (count: number): string => (count === 1 ? "1 tensor is" : `${count} tensors are`);
 
 /** The first ten, and how many more there are. */
 export function listed(names: readonly string[]): string {

@@ -118,7 +118,7 @@ export class Checkpoint {
    * modules that hold the old one must be made again (`build` does both).
    */
   async load(options: LoadOptions = {}, only: (target: Target) => boolean = () => true): Promise<boolean> {
-    this.#expectComplete();
+    this.expectComplete();
     const unasked = this.#options.strict ? this.unused : [];
     if (unasked.length > 0) throw unused(this.file.source.name, unasked);
     const targets = [...this.#pending].filter(only);
@@ -136,8 +136,15 @@ export class Checkpoint {
       this.warnings.push(`${listed(widened.map(({ label }) => label))}: values above 65504 do not fit f16, kept in f32`);
     }
     if (allZero.length > 0) this.warnings.push(`${listed(allZero.map(({ label }) => label))}: all zero`);
+    for (const table of this.#tables.values()) await table.check(options.signal);
     await this.#expectUnchanged();
     return widened.length > 0;
+  }
+
+  /** What is missing stands as placeholders, of which nothing may be recorded. @throws ModelFileError CHECKPOINT_MISSING */
+  expectComplete(): void {
+    if (this.#missing.size === 0) return;
+    throw missing(this.file.source.name, [...this.#missing], this.#options.family);
   }
 
   /** Gives all weights back. */
@@ -174,8 +181,8 @@ export class Checkpoint {
     if (known !== undefined) return known;
     const [entry] = this.#entries([name]) ?? [{ name, dtype: "F32", shape: [1, 1], begin: 0, end: 0 } as const];
     expectTable(this.file.source.name, entry!);
-    this.#weightDType(entry!);
-    const table = new RowReader(this.file, entry!, this.#options.allowNonfinite ?? false);
+    const dtype = this.#weightDType(entry!);
+    const table = new RowReader(this.file, { ...entry!, dtype }, this.#options.allowNonfinite ?? false);
     this.#tables.set(name, table);
     return table;
   }
@@ -195,7 +202,7 @@ export class Checkpoint {
       return make(this.weights);
     } catch (error) {
       // Missing tensors come first: what else went wrong followed from them.
-      this.#expectComplete();
+      this.expectComplete();
       throw error;
     }
   }
@@ -266,11 +273,6 @@ export class Checkpoint {
   #weightDType(entry: TensorEntry): Part["dtype"] {
     if (isWeightDType(entry.dtype)) return entry.dtype;
     throw unreadable(this.file.source.name, entry);
-  }
-
-  #expectComplete(): void {
-    if (this.#missing.size === 0) return;
-    throw missing(this.file.source.name, [...this.#missing], this.#options.family);
   }
 
   #unasked(): string[] {

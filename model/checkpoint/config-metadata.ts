@@ -1,5 +1,7 @@
 /** @file What a checkpoint says about itself in its metadata: `ldm.config`, `limn.defaults`, `limn.knows`, `limn.backgrounds`. */
-import { ModelFileError } from "../../engine/errors.ts";
+import { LimnError, ModelFileError } from "../../engine/errors.ts";
+import { resolveSampler } from "../sampling/sampling-choice.ts";
+import { resolveSchedule } from "../sampling/schedule-table.ts";
 import type { Defaults } from "./config.ts";
 import { printable } from "./printable.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
@@ -49,16 +51,19 @@ export function readOverrides(file: SafetensorsFile): Overrides {
 
 function defaultsOf(section: Section): Partial<Defaults> {
   const found = {
-    width: section.integer("width", 8, 16_384),
-    height: section.integer("height", 8, 16_384),
+    width: section.multiple("width", pixelsPerLatent, 64, 16_384),
+    height: section.multiple("height", pixelsPerLatent, 64, 16_384),
     steps: section.integer("steps", 1, 1000),
     guidance: section.number("guidance", 0, 1000),
-    sampler: section.text("sampler"),
-    schedule: section.text("schedule"),
+    sampler: section.known("sampler", resolveSampler),
+    schedule: section.known("schedule", resolveSchedule),
   };
   // exactOptionalPropertyTypes: what is not said must not be there.
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) as Partial<Defaults>;
 }
+
+/** Of the autoencoder of every family. */
+const pixelsPerLatent = 8;
 
 /** An object of the metadata, read field by field; unknown fields are left alone. */
 export class Section {
@@ -93,6 +98,24 @@ export class Section {
     return value === undefined || Number.isInteger(value) ? value : this.#fail(`.${name}`, "a whole number", value);
   }
 
+  multiple(name: string, of: number, least: number, most: number): number | undefined {
+    const value = this.integer(name, least, most);
+    return value === undefined || value % of === 0 ? value : this.#fail(`.${name}`, `a multiple of ${of}`, value);
+  }
+
+  /** A name that `resolve` takes; its error tells what is near. */
+  known(name: string, resolve: (name: string) => unknown): string | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    try {
+      resolve(value);
+      return value;
+    } catch (error) {
+      if (!(error instanceof LimnError)) throw error;
+      return this.#fail(`.${name}`, `a ${name} that limn has`, value, error.hint);
+    }
+  }
+
   text(name: string): string | undefined {
     const value = this.#fields.get(name) ?? undefined;
     return value === undefined || typeof value === "string" ? value : this.#fail(`.${name}`, "a string", value);
@@ -113,13 +136,14 @@ export class Section {
   }
 
   /**
-   * Compares what the metadata states with what the tensors show.
+   * Compares what the metadata states with what the tensors show, where these are there (see `dim`).
    * @throws ModelFileError CONFIG_CONFLICT
    */
   agree(facts: Readonly<Record<string, number | readonly number[]>>): void {
     for (const [name, shown] of Object.entries(facts)) {
       const stated = this.#fields.get(name);
-      if (stated === undefined || JSON.stringify(stated) === JSON.stringify(shown)) continue;
+      const isKnown = [shown].flat().every((size) => size > 0 && Number.isFinite(size));
+      if (stated === undefined || !isKnown || JSON.stringify(stated) === JSON.stringify(shown)) continue;
       const said = printable(JSON.stringify(stated), 60);
       throw new ModelFileError(
         "CONFIG_CONFLICT",
@@ -129,10 +153,10 @@ export class Section {
     }
   }
 
-  #fail(name: string, expected: string, value: unknown): never {
+  #fail(name: string, expected: string, value: unknown, near = ""): never {
     const got = printable(JSON.stringify(value) ?? "nothing", 60);
     throw new ModelFileError("CONFIG_METADATA", `${this.#file}: metadata ${this.path}${name} should be ${expected}, is ${got}`, {
-      hint: "correct or remove that key of the file's metadata",
+      hint: `correct or remove that key of the file's metadata${near && `: ${near}`}`,
       context: { key: `${this.path}${name}` },
     });
   }
@@ -144,8 +168,8 @@ function objectOf(file: SafetensorsFile, key: string): Section {
 
 function wordsOf(file: SafetensorsFile, key: string): readonly string[] {
   const value = parse(file, key) ?? [];
-  if (Array.isArray(value) && value.every((word) => typeof word === "string")) return value;
-  throw metadataError(file, key, "should be a list of strings");
+  if (Array.isArray(value) && value.every((word) => typeof word === "string" && word.trim() !== "")) return value;
+  throw metadataError(file, key, "should be a list of words");
 }
 
 function parse(file: SafetensorsFile, key: string): unknown {

@@ -3,7 +3,7 @@
  * can't tell (heads, groups, scale factor, schedule) from the family's rules or the file's own metadata key `ldm.config`.
  */
 import { type Overrides, readOverrides } from "./config-metadata.ts";
-import { expectShapes } from "./expected-shapes.ts";
+import { expectTensors } from "./expected-tensors.ts";
 import { readPrediction } from "./prediction.ts";
 import { recogniseFamily } from "./recognise.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
@@ -151,7 +151,7 @@ const scaleFactors: Readonly<Record<Family, number>> = { sd1: 0.18215, sd2: 0.18
 /**
  * Reads the configuration of a checkpoint with the original names (open.ts gives others these names).
  * @throws ModelFileError MODEL_UNSUPPORTED (names what the file is and what to do), MODEL_INCOMPLETE (a part is missing),
- *   CHECKPOINT_SHAPE, CONFIG_SHAPE, CONFIG_METADATA, CONFIG_CONFLICT
+ *   CHECKPOINT_MISSING, CHECKPOINT_SHAPE, CONFIG_SHAPE, CONFIG_METADATA, CONFIG_CONFLICT
  */
 export async function readConfig(file: SafetensorsFile, options: ConfigOptions = {}): Promise<ModelConfig> {
   const { family, variant } = recogniseFamily(file);
@@ -181,7 +181,7 @@ export async function readConfig(file: SafetensorsFile, options: ConfigOptions =
     knows: overrides.knows,
     backgrounds: overrides.backgrounds,
   };
-  expectShapes(file, options.vae ?? file, config);
+  expectTensors(file, options.vae ?? file, config);
   return config;
 }
 

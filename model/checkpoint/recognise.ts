@@ -2,7 +2,7 @@
 import { ModelFileError } from "../../engine/errors.ts";
 import type { Family, Variant } from "./config.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
-import { hasPrefix } from "./shapes.ts";
+import { holds } from "./shapes.ts";
 import { unetPrefix } from "./structure-unet.ts";
 
 const families = "Stable Diffusion 1.x, 2.x or XL";
@@ -13,14 +13,14 @@ const wholeModel = `pass a whole ${families} checkpoint as the model`;
  * @throws ModelFileError MODEL_UNSUPPORTED
  */
 export function recogniseFamily(file: SafetensorsFile): { family: Family; variant: Variant } {
-  const first = file.tensors.get(`${unetPrefix}.input_blocks.0.0.weight`);
-  if (first === undefined) {
+  if (!holds(file, `${unetPrefix}.input_blocks`)) {
     const { what, hint } = recogniseOther(file);
     throw unsupported(file, what, hint);
   }
   const family = familyOf(file);
-  const inChannels = first.shape[1];
-  if (hasPrefix(file, "depth_model.") || inChannels === 5) {
+  // Where it is missing, that is told with whatever else is.
+  const inChannels = (file.tensors.get(`${unetPrefix}.input_blocks.0.0.weight`) ?? { shape: [0, 4] }).shape[1];
+  if (holds(file, "depth_model") || inChannels === 5) {
     throw unsupported(file, "a depth-guided Stable Diffusion 2 model", "use a text-to-image checkpoint");
   }
   if (file.tensors.has("edm_mean") || file.tensors.has("edm_vpred.sigma_max")) {
@@ -38,11 +38,10 @@ export function recogniseFamily(file: SafetensorsFile): { family: Family; varian
 }
 
 function familyOf(file: SafetensorsFile): Family {
-  const has = (name: string): boolean => file.tensors.has(name);
-  if (has(`${unetPrefix}.label_emb.0.0.weight`)) {
-    if (hasPrefix(file, "conditioner.embedders.1.")) return "sdxl";
-    if (hasPrefix(file, "conditioner.embedders.0.")) return "sdxl-refiner";
-    if (hasPrefix(file, "cond_stage_model.") || hasPrefix(file, "embedder.")) {
+  if (holds(file, "conditioner.embedders.1")) return "sdxl";
+  if (holds(file, `${unetPrefix}.label_emb`)) {
+    if (holds(file, "conditioner.embedders.0")) return "sdxl-refiner";
+    if (holds(file, "cond_stage_model") || holds(file, "embedder")) {
       throw unsupported(file, "a Stable Diffusion 2 unCLIP model", "use the ordinary 2.x checkpoint");
     }
     throw unsupported(file, "an XL U-Net without its text encoders", "get the full checkpoint");

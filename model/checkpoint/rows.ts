@@ -1,9 +1,15 @@
 /** @file A table on the CPU side: token embeddings are looked up row by row, as a full table is larger than a binding may be. */
 import { ModelFileError } from "../../engine/index.ts";
 import { type ByteSource, MemorySource } from "./byte-source.ts";
+import type { WeightFileDType } from "./dtypes.ts";
+import { elementsOf, largestMagnitude } from "./permute.ts";
 import { printable } from "./printable.ts";
 import type { SafetensorsFile, TensorEntry } from "./safetensors.ts";
 import { readValues } from "./values.ts";
+
+/** Bytes read at a time to check a table. */
+const maxCheck = 4 * 1024 * 1024;
+const infinityBits = 0x7f800000;
 
 /** Rows of a 2-D tensor of a file, read when asked for. */
 export class RowReader {
@@ -11,16 +17,43 @@ export class RowReader {
   readonly count: number;
   readonly width: number;
   readonly #file: SafetensorsFile;
-  readonly #entry: TensorEntry;
+  readonly #entry: TensorEntry & { readonly dtype: WeightFileDType };
   readonly #allowNonfinite: boolean;
+  #isChecked = false;
 
-  constructor(file: SafetensorsFile, entry: TensorEntry, allowNonfinite: boolean) {
+  constructor(file: SafetensorsFile, entry: TensorEntry & { readonly dtype: WeightFileDType }, allowNonfinite: boolean) {
     this.name = entry.name;
     this.count = entry.shape[0] ?? 0;
     this.width = entry.shape[1] ?? 0;
     this.#file = file;
     this.#entry = entry;
     this.#allowNonfinite = allowNonfinite;
+  }
+
+  /** Looks for NaN and infinity in the whole table. @throws ModelFileError CHECKPOINT_NONFINITE */
+  async check(signal?: AbortSignal): Promise<void> {
+    if (this.#isChecked || this.#allowNonfinite) return;
+    const { begin, end, dtype } = this.#entry;
+    const rowBytes = (end - begin) / this.count;
+    const rows = Math.max(1, Math.floor(maxCheck / rowBytes));
+    const rooms = [0, 1].map(() => new Uint8Array(Math.min(end - begin, rows * rowBytes)));
+    const start = (first: number): Promise<Uint8Array> => {
+      const at = begin + first * rowBytes;
+      const room = rooms[(first / rows) % 2]!;
+      const reading = first < this.count ? this.#file.source.read(at, Math.min(end, at + rows * rowBytes), room) : undefined;
+      reading?.catch(() => {}); // seen where it is awaited
+      return reading ?? Promise.resolve(new Uint8Array());
+    };
+    let ahead = start(0);
+    for (let first = 0; first < this.count; first += rows) {
+      signal?.throwIfAborted();
+      const bytes = await ahead;
+      ahead = start(first + rows);
+      if (largestMagnitude(elementsOf(bytes, dtype), dtype) >= infinityBits) {
+        await this.read(Array.from({ length: bytes.length / rowBytes }, (_, row) => first + row)); // names the row
+      }
+    }
+    this.#isChecked = true;
   }
 
   /**

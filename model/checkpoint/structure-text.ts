@@ -3,7 +3,7 @@ import { ModelFileError } from "../../engine/errors.ts";
 import type { Family, TextConfig } from "./config.ts";
 import type { Section } from "./config-metadata.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
-import { countOf, dim } from "./shapes.ts";
+import { countOf, dim, holds } from "./shapes.ts";
 
 /** What the family takes from an encoder. */
 type Use = Pick<TextConfig, "output" | "finalNorm" | "pooled">;
@@ -43,13 +43,13 @@ export function readText(file: SafetensorsFile, family: Family, stated: Section,
 /** SD 2.1 Turbo stands under the names of sgm, the others under those of ldm. */
 function openClipPath(file: SafetensorsFile): string {
   const paths = ["cond_stage_model.model", "conditioner.embedders.0.model"];
-  return paths.find((path) => file.tensors.has(`${path}.token_embedding.weight`)) ?? "cond_stage_model.model";
+  return paths.find((path) => holds(file, path)) ?? "cond_stage_model.model";
 }
 
 /** OpenCLIP's encoders are wide ones, with the usual gelu, under either project's names: Hugging Face's come from a diffusers folder. */
 function bigClip(file: SafetensorsFile, path: string, use: Use, stated: Section, clipUse = use): TextConfig {
   const transformer = path.replace(/\.model$/, ".transformer");
-  const isClip = file.tensors.has(`${transformer}.text_model.embeddings.token_embedding.weight`);
+  const isClip = holds(file, transformer);
   return isClip ? clip(file, transformer, clipUse, stated, big) : openClip(file, path, use, stated);
 }
 
@@ -61,13 +61,14 @@ function clip(
   { activation, padding }: Habits = small,
 ): TextConfig {
   // Old merges lack the `.text_model` in the middle.
-  const prefix = file.tensors.has(`${path}.embeddings.token_embedding.weight`) ? path : `${path}.text_model`;
+  const isOld = !holds(file, `${path}.text_model`) && holds(file, path);
+  const prefix = isOld ? path : `${path}.text_model`;
   return describe(file, stated, {
     kind: "clip",
     prefix,
     token: `${prefix}.embeddings.token_embedding.weight`,
     position: `${prefix}.embeddings.position_embedding.weight`,
-    layer: (n) => `${prefix}.encoder.layers.${n}.layer_norm1.weight`,
+    layers: `${prefix}.encoder.layers`,
     mlp: `${prefix}.encoder.layers.0.mlp.fc1.weight`,
     use,
     activation,
@@ -81,7 +82,7 @@ function openClip(file: SafetensorsFile, prefix: string, use: Use, stated: Secti
     prefix,
     token: `${prefix}.token_embedding.weight`,
     position: `${prefix}.positional_embedding`,
-    layer: (n) => `${prefix}.transformer.resblocks.${n}.ln_1.weight`,
+    layers: `${prefix}.transformer.resblocks`,
     mlp: `${prefix}.transformer.resblocks.0.mlp.c_fc.weight`,
     use,
     ...big,
@@ -93,7 +94,7 @@ interface Names {
   readonly prefix: string;
   readonly token: string;
   readonly position: string;
-  readonly layer: (n: number) => string;
+  readonly layers: string;
   readonly mlp: string;
   readonly use: Use;
   /** Where the file states none. */
@@ -102,16 +103,16 @@ interface Names {
 }
 
 function describe(file: SafetensorsFile, stated: Section, names: Names): TextConfig {
-  if (!file.tensors.has(names.token)) {
-    throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no text encoder (${names.token})`, {
+  if (!holds(file, names.prefix)) {
+    throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no text encoder in it (${names.prefix}...)`, {
       hint: "the file holds only part of a model; get the full checkpoint",
-      context: { file: file.source.name, tensor: names.token },
+      context: { file: file.source.name, path: names.prefix },
     });
   }
   const vocabulary = dim(file, names.token, 2, 0);
   const width = dim(file, names.token, 2, 1);
   const positions = dim(file, names.position, 2, 0);
-  const layers = countOf(file, names.layer);
+  const layers = Math.max(1, countOf(file, names.layers));
   const mlp = dim(file, names.mlp, 2, 0);
   stated.agree({
     hidden_size: width,
@@ -121,7 +122,7 @@ function describe(file: SafetensorsFile, stated: Section, names: Names): TextCon
     max_position_embeddings: positions,
   });
   const heads = stated.integer("num_attention_heads", 1, 1024) ?? width / 64;
-  if (!Number.isInteger(heads) || width % heads !== 0) {
+  if (width > 0 && (!Number.isInteger(heads) || width % heads !== 0)) {
     throw new ModelFileError(
       "CONFIG_SHAPE",
       `${file.source.name}: text encoder of width ${width} does not divide into ${heads} heads`,

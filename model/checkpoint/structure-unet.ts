@@ -3,36 +3,42 @@ import { ModelFileError } from "../../engine/errors.ts";
 import type { Family, InputBlock, OutputBlock, UNetConfig } from "./config.ts";
 import type { Section } from "./config-metadata.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
-import { countOf, dim } from "./shapes.ts";
+import { countOf, dim, holds } from "./shapes.ts";
 
 export const unetPrefix = "model.diffusion_model";
 /** Only diffusers' name is in use. */
 const guidanceProjection = "time_embedding.cond_proj.weight";
 
-/** @throws ModelFileError MODEL_INCOMPLETE, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA */
+/** Sizes that a missing tensor would tell are 0. @throws ModelFileError CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA */
 export function readUNet(file: SafetensorsFile, family: Family, stated: Section): UNetConfig {
   const at = (path: string): string => `${unetPrefix}.${path}`;
-  const has = (path: string): boolean => file.tensors.has(at(path));
-  const depthAt = (path: string): number => countOf(file, (n) => at(`${path}.transformer_blocks.${n}.norm1.weight`));
+  const has = (path: string): boolean => holds(file, at(path));
+  /** Transformer blocks; one where there are only the layers around them. */
+  const depthAt = (path: string): number => {
+    const around = ["norm", "proj_in", "proj_out"].some((name) => has(`${path}.${name}`));
+    return Math.max(countOf(file, at(`${path}.transformer_blocks`)), around ? 1 : 0);
+  };
   const conv = (path: string): { inChannels: number; channels: number } => ({
     inChannels: dim(file, at(path), 4, 1),
     channels: dim(file, at(path), 4, 0),
   });
 
-  const inputBlocks: InputBlock[] = [{ kind: "conv", path: "input_blocks.0", ...conv("input_blocks.0.0.weight") }];
-  for (let n = 1; ; n++) {
+  // Each map on the way down is taken once on the way up.
+  const count = Math.max(countOf(file, at("input_blocks")), countOf(file, at("output_blocks")));
+  const inputBlocks = Array.from({ length: count }, (_, n): InputBlock => {
     const path = `input_blocks.${n}`;
-    if (has(`${path}.0.op.weight`)) inputBlocks.push({ kind: "down", path, ...conv(`${path}.0.op.weight`) });
-    else if (has(`${path}.0.in_layers.2.weight`)) {
-      inputBlocks.push({ kind: "res", path, ...conv(`${path}.0.in_layers.2.weight`), depth: depthAt(`${path}.1`) });
-    } else break;
-  }
-  const outputBlocks: OutputBlock[] = [];
-  for (let n = 0; has(`output_blocks.${n}.0.in_layers.2.weight`); n++) {
+    if (n === 0) return { kind: "conv", path, ...conv(`${path}.0.weight`) };
+    if (has(`${path}.0.op`)) return { kind: "down", path, ...conv(`${path}.0.op.weight`) };
+    return { kind: "res", path, ...conv(`${path}.0.in_layers.2.weight`), depth: depthAt(`${path}.1`) };
+  });
+  const outputBlocks = Array.from({ length: count }, (_, n): OutputBlock => {
     const path = `output_blocks.${n}`;
-    const upsample = [`${path}.1.conv`, `${path}.2.conv`].find((name) => has(`${name}.weight`));
-    outputBlocks.push({ path, ...conv(`${path}.0.in_layers.2.weight`), depth: depthAt(`${path}.1`), upsample });
-  }
+    const depth = depthAt(`${path}.1`);
+    // A level ends with the map that was made smaller for it.
+    const isLast = inputBlocks[count - 1 - n]?.kind === "down";
+    const upsample = [`${path}.1.conv`, `${path}.2.conv`].find(has) ?? (isLast ? `${path}.${depth > 0 ? 2 : 1}.conv` : undefined);
+    return { path, ...conv(`${path}.0.in_layers.2.weight`), depth, upsample };
+  });
 
   const modelChannels = dim(file, at("input_blocks.0.0.weight"), 4, 0);
   const levels = levelsOf(inputBlocks);
@@ -50,7 +56,7 @@ export function readUNet(file: SafetensorsFile, family: Family, stated: Section)
     num_res_blocks: numResBlocks,
     context_dim: contextDim,
   });
-  const count = stated.integer("num_heads", 1, 1024);
+  const headCount = stated.integer("num_heads", 1, 1024);
   const width = stated.integer("num_head_channels", 1, 65_536);
   const config: UNetConfig = {
     prefix: unetPrefix,
@@ -61,14 +67,18 @@ export function readUNet(file: SafetensorsFile, family: Family, stated: Section)
     depth: levels.map((level) => level.depth),
     numResBlocks,
     inputBlocks,
-    middle: { channels: dim(file, at("middle_block.0.in_layers.2.weight"), 4, 0), depth: depthAt("middle_block.1") },
+    middle: {
+      channels: dim(file, at("middle_block.0.in_layers.2.weight"), 4, 0),
+      depth: Math.max(depthAt("middle_block.1"), has("middle_block.2") ? 1 : 0),
+    },
     outputBlocks,
-    heads: width !== undefined ? { width } : count !== undefined || family === "sd1" ? { count: count ?? 8 } : { width: 64 },
+    heads:
+      width !== undefined ? { width } : headCount !== undefined || family === "sd1" ? { count: headCount ?? 8 } : { width: 64 },
     contextDim,
     linearProjection: file.tensors.get(`${attention}.proj_in.weight`)?.shape.length === 2,
     timeDim: dim(file, at("time_embed.0.weight"), 2, 0),
-    admChannels: has("label_emb.0.0.weight") ? dim(file, at("label_emb.0.0.weight"), 2, 1) : undefined,
-    guidanceDim: has(guidanceProjection) ? dim(file, at(guidanceProjection), 2, 1) : undefined,
+    admChannels: family.startsWith("sdxl") ? dim(file, at("label_emb.0.0.weight"), 2, 1) : undefined,
+    guidanceDim: file.tensors.has(at(guidanceProjection)) ? dim(file, at(guidanceProjection), 2, 1) : undefined,
     normGroups: stated.integer("norm_groups", 1, 65_536) ?? 32,
   };
   checkDivisible(file, config);

@@ -3,7 +3,7 @@ import { ModelFileError } from "../../engine/errors.ts";
 import type { VaeConfig } from "./config.ts";
 import type { Section } from "./config-metadata.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
-import { countOf, dim, hasPrefix } from "./shapes.ts";
+import { countOf, dim, holds } from "./shapes.ts";
 
 /** In a whole checkpoint, in a VAE file, and as some tools write one. */
 const prefixes = ["first_stage_model", "", "vae"];
@@ -19,7 +19,7 @@ export function below(prefix: string, name: string): string {
  * @throws ModelFileError MODEL_INCOMPLETE, CONFIG_SHAPE, CONFIG_CONFLICT, CONFIG_METADATA
  */
 export function readVae(file: SafetensorsFile, scaleFactor: number, stated: Section): VaeConfig {
-  const prefix = prefixes.find((start) => hasPrefix(file, below(start, "decoder.")));
+  const prefix = prefixes.find((start) => holds(file, below(start, "decoder")));
   if (prefix === undefined) {
     throw new ModelFileError("MODEL_INCOMPLETE", `${file.source.name}: no VAE in it (first_stage_model.decoder...)`, {
       hint: "take a file that has one, a whole checkpoint or a VAE of its own (--vae)",
@@ -46,6 +46,6 @@ export function readVae(file: SafetensorsFile, scaleFactor: number, stated: Sect
     factor: 2 ** (levels - 1),
     scaleFactor: stated.number("scale_factor", 1e-6, 1e6) ?? scaleFactor,
     normGroups: stated.integer("norm_groups", 1, 65_536) ?? 32,
-    hasEncoder: hasPrefix(file, at("encoder.")),
+    hasEncoder: holds(file, at("encoder")),
   };
 }

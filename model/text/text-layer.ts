@@ -22,7 +22,9 @@ export class TextLayer {
     const clip = config.kind === "clip";
     const attn = weights.at(clip ? "self_attn" : "attn");
     this.norm1 = new LayerNorm(weights.at(clip ? "layer_norm1" : "ln_1"));
-    this.qkv = clip ? new FusedLinear(attn, ["q_proj", "k_proj", "v_proj"]) : new Linear(attn, "in_proj_weight", "in_proj_bias");
+    this.qkv = clip
+      ? new FusedLinear(attn, ["q_proj", "k_proj", "v_proj"])
+      : new Linear(attn, { weight: "in_proj_weight", bias: "in_proj_bias" });
     this.out = new Linear(attn.at("out_proj"));
     this.norm2 = new LayerNorm(weights.at(clip ? "layer_norm2" : "ln_2"));
     this.expand = new Linear(weights.at(clip ? "mlp.fc1" : "mlp.c_fc"));

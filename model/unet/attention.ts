@@ -21,7 +21,7 @@ export class SelfAttention {
 
   constructor(weights: Weights, heads: number) {
     this.path = weights.path;
-    this.qkv = new FusedLinear(weights, ["to_q", "to_k", "to_v"]);
+    this.qkv = new FusedLinear(weights, ["to_q", "to_k", "to_v"], { bias: false });
     this.out = new Linear(weights.at("to_out.0"));
     this.heads = heads;
   }
@@ -49,8 +49,8 @@ export class CrossAttention {
 
   constructor(weights: Weights, heads: number) {
     this.path = weights.path;
-    this.query = new Linear(weights.at("to_q"));
-    this.keyValue = new FusedLinear(weights, ["to_k", "to_v"]);
+    this.query = new Linear(weights.at("to_q"), { bias: false });
+    this.keyValue = new FusedLinear(weights, ["to_k", "to_v"], { bias: false });
     this.out = new Linear(weights.at("to_out.0"));
     this.heads = heads;
   }

@@ -24,7 +24,9 @@ export class ResBlock {
     this.timeColumn = time.reserve(weights.at("emb_layers.1"));
     this.norm2 = new GroupNorm(weights.at("out_layers.0"), normGroups, 1e-5);
     this.conv2 = new Conv2d(weights.at("out_layers.3"));
-    this.shortcut = weights.has("skip_connection.weight") ? new Conv2d(weights.at("skip_connection")) : undefined;
+    const [outputs, inputs] = weights.shape("in_layers.2.weight");
+    const hasShortcut = inputs !== outputs || weights.has("skip_connection.weight");
+    this.shortcut = hasShortcut ? new Conv2d(weights.at("skip_connection")) : undefined;
   }
 
   /** x [N, H, W, C], time [N, all blocks' C'] (projected) -> [N, H, W, C'] */

@@ -15,7 +15,7 @@ class DenseBlock {
 
   constructor(weights: Weights) {
     this.convs = [1, 2, 3, 4, 5].map((j) => new Conv2d(weights.at(`conv${j}`)));
-    this.shortcut = weights.has("conv1x1.weight") ? new Conv2d(weights.at("conv1x1")) : undefined;
+    this.shortcut = weights.has("conv1x1.weight") ? new Conv2d(weights.at("conv1x1"), { bias: false }) : undefined;
   }
 
   /** x [1, H, W, C] -> [1, H, W, C] */

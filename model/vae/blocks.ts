@@ -21,7 +21,9 @@ export class VaeResBlock {
     this.conv1 = new Conv2d(weights.at("conv1"));
     this.norm2 = new GroupNorm(weights.at("norm2"), normGroups, vaeNormEps);
     this.conv2 = new Conv2d(weights.at("conv2"));
-    this.shortcut = weights.has("nin_shortcut.weight") ? new Conv2d(weights.at("nin_shortcut")) : undefined;
+    const [outputs, inputs] = weights.shape("conv1.weight");
+    const hasShortcut = inputs !== outputs || weights.has("nin_shortcut.weight");
+    this.shortcut = hasShortcut ? new Conv2d(weights.at("nin_shortcut")) : undefined;
   }
 
   /** x [N, H, W, C] -> [N, H, W, C'] */

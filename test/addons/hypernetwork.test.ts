@@ -71,7 +71,11 @@ describe("in attention", () => {
     const cross = ["to_q", "to_k", "to_v", "to_out.0"].map((part, i) =>
       matrix(`cross.${part}.weight`, width, i === 1 || i === 2 ? contextDim : width),
     );
-    const checkpoint = new Checkpoint(await open(safetensors([...weights, ...cross])), gpu.device, { weightDType: "f32" });
+    const biases = ["self", "cross"].map(
+      (part): TestTensor => ({ name: `${part}.to_out.0.bias`, dtype: "F32", shape: [width], bytes: new Uint8Array(4 * width) }),
+    );
+    const file = await open(safetensors([...weights, ...cross, ...biases]));
+    const checkpoint = new Checkpoint(file, gpu.device, { weightDType: "f32" });
     const attentions = await checkpoint.build((at) => ({
       self: new SelfAttention(at.at("self"), heads),
       cross: new CrossAttention(at.at("cross"), heads),

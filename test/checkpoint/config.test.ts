@@ -177,11 +177,6 @@ test("a file without tensors", async () => {
   expect((await refusal([])).message).toContain("without tensors");
 });
 
-test("row 17: a checkpoint that lacks a part says which tensor", async () => {
-  const error = await refusal([tensor(unetStart, [32, 4, 3, 3])]);
-  expect(["MODEL_INCOMPLETE", "MODEL_UNSUPPORTED"]).toContain(error.code);
-});
-
 describe("metadata", () => {
   /** The embedded checkpoint's tensors under other metadata. */
   const withMetadata = async (metadata: Record<string, string>): Promise<ModelConfig> => {
@@ -222,8 +217,25 @@ describe("metadata", () => {
     ["ldm.config", '{"schedule":{"timesteps":1.5}}', "CONFIG_METADATA"],
     ["limn.defaults", '{"steps":0}', "CONFIG_METADATA"],
     ["limn.knows", '{"fox":1}', "CONFIG_METADATA"],
+    ["limn.knows", '["fox",""]', "CONFIG_METADATA"],
   ])("%s = %s is refused with %s", async (key, value, code) => {
     await expect(withMetadata({ [key]: value })).rejects.toMatchObject({ code });
+  });
+  test.each([
+    ['{"sampler":"eular"}', 'limn.defaults.sampler should be a sampler that limn has, is "eular"', /did you mean euler/],
+    ['{"schedule":"nope"}', "limn.defaults.schedule should be a schedule that limn has", /metadata/],
+    ['{"width":100}', "limn.defaults.width should be a multiple of 8, is 100", /metadata/],
+    ['{"height":56}', "limn.defaults.height should be a number 64 to 16384, is 56", /metadata/],
+  ])("limn.defaults %s is the file's fault, not the user's", async (value, message, hint) => {
+    await expect(withMetadata({ "limn.defaults": value })).rejects.toMatchObject({
+      code: "CONFIG_METADATA",
+      message: expect.stringContaining(`checkpoints/limn-emoji.safetensors: metadata ${message}`),
+      hint: expect.stringMatching(hint),
+    });
+  });
+  test("samplers of limn.defaults may be labels, too", async () => {
+    const { defaults } = await withMetadata({ "limn.defaults": '{"sampler":"DPM++ 2M Karras","width":128}' });
+    expect([defaults.sampler, defaults.width]).toEqual(["DPM++ 2M Karras", 128]);
   });
   test("__proto__ in it changes nothing", async () => {
     await withMetadata({ "limn.defaults": '{"__proto__":{"steps":3}}' });

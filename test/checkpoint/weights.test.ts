@@ -322,7 +322,7 @@ describe("row 18: extra tensors", () => {
     );
     expect([error.code, error.message]).toEqual([
       "CHECKPOINT_UNUSED",
-      expect.stringContaining("1 tensors are not used: unknown.weight"),
+      expect.stringContaining("1 tensor is not used: unknown.weight"),
     ]);
   });
 });
@@ -350,9 +350,27 @@ describe.each(dtypes)("row 20: NaN and infinity in %s", (dtype) => {
       { allowNonfinite: true, weightDType: "f16" },
     );
   });
-  test("in a table", async () => {
-    const error = await refusal(withCheckpoint([broken(Number.NaN)], (checkpoint) => checkpoint.weights.rows("w").read([0, 1])));
-    expect(error.code).toBe("CHECKPOINT_NONFINITE");
+  test("in a table, whichever rows are read", async () => {
+    const read = (checkpoint: Checkpoint) => checkpoint.weights.rows("w").read([0, 1]);
+    const load = (checkpoint: Checkpoint) => checkpoint.build((weights) => weights.rows("w"));
+    for (const use of [read, load]) {
+      const error = await refusal(withCheckpoint<unknown>([broken(Number.NaN)], use));
+      expect([error.code, error.message]).toEqual(["CHECKPOINT_NONFINITE", expect.stringContaining('"w": row 1 is not finite')]);
+      await withCheckpoint<unknown>([broken(Number.NaN)], use, { allowNonfinite: true });
+    }
+  });
+  test("in a table of several reads, at an odd offset", async () => {
+    const good = tensor("w", [5000, 501], dtype);
+    const values = good.values.slice();
+    const load = (checkpoint: Checkpoint) => checkpoint.build((weights) => weights.rows("w"));
+    await withCheckpoint([good], load, {}, 1);
+    for (const row of [0, 2500, 4999]) {
+      values[row * 501 + 500] = Number.NEGATIVE_INFINITY;
+      const bad = { ...good, bytes: encode(values, dtype, toF16Bits) };
+      values[row * 501 + 500] = 0;
+      const error = await refusal(withCheckpoint<unknown>([bad], load, {}, 1));
+      expect(error.message).toContain(`"w": row ${row} is not finite`);
+    }
   });
 });
 
