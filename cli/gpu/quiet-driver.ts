@@ -55,7 +55,10 @@ function filePosition(): number | undefined {
   }
 }
 
-/** What has been written since `start` is made one blank line, if it is Dawn's. */
+/**
+ * What has been written since `start` is made one blank line, if it is Dawn's. It can't be cut off: Node has no lseek, so the position
+ * would stay behind the new end, and whoever writes next (we, stdout, the shell behind us) would leave a hole of NULs.
+ */
 function blanked<T>(work: () => T, start: number): T {
   try {
     return work();

@@ -69,6 +69,8 @@ describe("adapter", () => {
     const report = JSON.parse(ran.stdout.toString());
     expect(report).toMatchObject({ node: process.version, adapters: [{ index: 0 }], proof: { kernels: expect.any(Array) } });
     expect(report.proof.error).toBeLessThan(4e-3);
+    expect(report.device.tiers).toEqual(expect.arrayContaining([report.device.tier, "f32", "software"]));
+    expect(report.device.tiers.includes("f16")).toBe(report.device.f16);
     const strict = await limn(["doctor", "--require-gpu", "--adapter", "0"]);
     if (report.device.software) expect([strict.code, errorLines(strict.stderr).code]).toEqual([5, "SOFTWARE_ADAPTER"]);
     else expect(strict.code).toBe(0);

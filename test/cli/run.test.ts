@@ -121,6 +121,18 @@ describe("limn", () => {
     expect([empty.code, empty.stderr]).toEqual([0, expect.stringContaining("warning: the prompt is empty")]);
   });
 
+  it("takes the VAE of a whole checkpoint, and says nothing of its other tensors", async () => {
+    const at = folder();
+    const vae = join(root, "checkpoints", "limn-emoji.safetensors");
+    const [own, lent] = [
+      await limn([...quick, "-o", "own.png"], { cwd: at }),
+      await limn([...quick, "-o", "lent.png", "--vae", vae], { cwd: at }),
+    ];
+    expect([own.code, lent.code, lent.stderr.includes("not used")]).toEqual([0, 0, false]);
+    const [a, b] = ["own.png", "lent.png"].map((name) => decodePng(readFileSync(join(at, name))).data);
+    expect(b).toEqual(a);
+  });
+
   it("leaves nothing on a full disk (fault 60) and ends quietly when the reader is gone (fault 61)", async () => {
     const full = await limn([...quick, "-o", "-"], { shell: ">/dev/full" });
     expect([full.code, errorLines(full.stderr).code]).toEqual([4, "STDOUT_WRITE"]);
