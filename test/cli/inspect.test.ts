@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { safetensors } from "../checkpoint/build-file.ts";
@@ -46,5 +46,16 @@ describe("limn inspect", () => {
     expect(text).toMatch(/^ {2}lora_unet +2 tensors +32 parameters +0\.1 kB$/m);
     expect(text).toMatch(/^ {2}lora_te1 +2 tensors/m);
     expect(text).toContain("  ss_network_dim: 4\n");
+  });
+
+  it("shows what a checkpoint holds that lacks a tensor", async () => {
+    const file = join(folder, "lacks.safetensors");
+    const bytes = readFileSync(embedded);
+    const at = bytes.indexOf('"model.diffusion_model.out.2.bias"');
+    bytes.write('"model.diffusion_model.out.9.bias"', at); // of the same length, so that nothing moves
+    writeFileSync(file, bytes);
+    const { code, stdout } = await limn(["inspect", file]);
+    expect(code).toBe(0);
+    expect(stdout.toString()).toMatch(/^family {6}unknown: .*1 tensor is missing .* sd1: model\.diffusion_model\.out\.2\.bias$/m);
   });
 });
