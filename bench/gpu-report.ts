@@ -2,10 +2,10 @@
  * @file `bench gpu`: what is asked of a GPU, measured in one run: steps of every tier that it has, then the kernels of the best one,
  * each beside its goal and beside PyTorch. A part that fails is told of, and the others go on.
  */
-import { AdapterError, type Precision, type Tier, tiers } from "../engine/index.ts";
+import { AdapterError, adapterName, type Precision, type Tier, tiers } from "../engine/index.ts";
 import { arithmeticPeak, type Ceiling, measureCeiling } from "./ceiling.ts";
 import { type GoalSet, goalsFor, hopperPeak, kernelGoal, stepGoal } from "./goals.ts";
-import { adapterName, benchDevice } from "./gpu.ts";
+import { benchDevice } from "./gpu.ts";
 import { describeGoals, describeGpuStep, describeKernel, kernelTitle } from "./gpu-lines.ts";
 import { copiesOf } from "./inputs.ts";
 import { benchCaseRungs, describeCeiling, isNorm, type KernelRow } from "./kernels.ts";
@@ -122,13 +122,13 @@ type Adapter = Pick<GpuReport, "adapter" | "tier" | "precision" | "goals" | "cei
 
 async function measureAdapter(options: GpuOptions, attempt: Run["attempt"]): Promise<Adapter> {
   const device = await benchDevice(options);
-  const goals = options.goals ?? goalsFor(adapterName(device));
+  const goals = options.goals ?? goalsFor(adapterName(device.info));
   const unknown: Ceiling = { f32: Number.NaN, f16: undefined, copy: Number.NaN };
   const ceiling = (await attempt("ceiling", () => measureCeiling(device))) ?? unknown;
   const teraflops = options.peak ?? (goals === "none" ? undefined : hopperPeak);
   const peak = teraflops === undefined ? arithmeticPeak(device, ceiling) : 1000 * teraflops;
   device.close();
-  return { adapter: adapterName(device), tier: device.tier, precision: device.storage, goals, ceiling, peak };
+  return { adapter: adapterName(device.info), tier: device.tier, precision: device.storage, goals, ceiling, peak };
 }
 
 /** Puts a goal into the report, if there is one; gives where its value goes. */

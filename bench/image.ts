@@ -27,6 +27,7 @@ interface Seconds {
   readonly total: number;
 }
 
+/** @param runs warm pictures, 1 or more */
 export async function benchImage(device: Device, runs: number, model?: string): Promise<ImageReport> {
   const path = model ?? fileURLToPath(new URL("../../checkpoints/limn-emoji.safetensors", import.meta.url));
   const begin = performance.now();
@@ -45,7 +46,7 @@ export async function benchImage(device: Device, runs: number, model?: string): 
     pictures.push({ ...next.value.seconds, total: (performance.now() - start) / 1000 });
   }
   const [cold, ...later] = pictures as [Seconds, ...Seconds[]];
-  const median = (key: keyof Seconds) => spread((later.length > 0 ? later : [cold]).map((seconds) => seconds[key])).median;
+  const median = (key: keyof Seconds) => spread(later.map((seconds) => seconds[key])).median;
   const warm = { text: median("text"), denoise: median("denoise"), decode: median("decode"), total: median("total") };
   const report = {
     load,

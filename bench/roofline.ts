@@ -15,6 +15,12 @@ export interface KeptKernels {
   readonly rows: readonly KernelRow[];
 }
 
+/** Whether a kept run is one that can be drawn. */
+export function isKeptKernels(kept: object): kept is KeptKernels {
+  const { ceiling, rows } = kept as Partial<KeptKernels>;
+  return ceiling !== undefined && Array.isArray(rows) && rows.some(({ rung }: Partial<KernelRow>) => rung !== undefined);
+}
+
 const width = 1000;
 const height = 640;
 const plot = { left: 70, top: 60, right: 620, bottom: 580 } as const;

@@ -7,8 +7,8 @@ export type BenchFamily = (typeof families)[number];
 export type ShapeSet = BenchFamily | "peer";
 
 /**
- * Cases of a family at a picture size in pixels (512 for SD 1.5, 1024 for SDXL, 128 for the embedded model). `batch`: samples that the
- * U-Net is given at a time, 2 in a step with guidance; text encoder and VAE have one.
+ * Cases of a family at a picture size in pixels, a multiple of 8 (512 for SD 1.5, 1024 for SDXL, 128 for the embedded model). `batch`:
+ * samples that the U-Net is given at a time, 2 in a step with guidance; text encoder and VAE have one.
  */
 export function familyCases(family: ShapeSet, size: number, batch = 1): BenchCase[] {
   if (family === "peer") return [...peerCases];
@@ -19,8 +19,13 @@ export function familyCases(family: ShapeSet, size: number, batch = 1): BenchCas
 
 export const familySize: Readonly<Record<ShapeSet, number>> = { sd15: 512, sdxl: 1024, embedded: 128, peer: 512 };
 
+/** A side after the U-Net's convolutions of stride 2, which keep half a pixel at the edge. */
+function halved(side: number, times = 1): number {
+  return Math.ceil(side / 2 ** times);
+}
+
 function sd15(side: number, batch: number): BenchCase[] {
-  const [half, quarter, eighth] = [side / 2, side / 4, side / 8];
+  const [half, quarter, eighth] = [halved(side), halved(side, 2), halved(side, 3)];
   return [
     attentionCase(8, side ** 2, side ** 2, 40, batch),
     attentionCase(8, half ** 2, half ** 2, 80, batch),
@@ -54,7 +59,7 @@ function sd15(side: number, batch: number): BenchCase[] {
 }
 
 function sdxl(side: number, batch: number): BenchCase[] {
-  const [half, quarter] = [side / 2, side / 4];
+  const [half, quarter] = [halved(side), halved(side, 2)];
   return [
     matmulCase(batch * quarter ** 2, 1280, 10240),
     matmulCase(batch * quarter ** 2, 5120, 1280),
@@ -71,7 +76,7 @@ function sdxl(side: number, batch: number): BenchCase[] {
 }
 
 function embedded(side: number, batch: number): BenchCase[] {
-  const [half, quarter] = [side / 2, side / 4];
+  const [half, quarter] = [halved(side), halved(side, 2)];
   return [
     attentionCase(8, side ** 2, side ** 2, 8, batch),
     attentionCase(8, half ** 2, half ** 2, 16, batch),

@@ -1,3 +1,4 @@
+export { adapterName } from "./adapter-name.ts";
 export { Capture } from "./capture.ts";
 export { Device } from "./device.ts";
 export { bytesPerElement, type DType, f16ToF32, f32ToF16, fromF16Bits, toF16Bits } from "./dtype.ts";

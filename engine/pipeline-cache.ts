@@ -2,6 +2,7 @@
  * @file Compiled variants of kernels. The key is name, element types, flags and tunables: never a shape. Variants whose modules read the
  * same are one: the type of a buffer that is left out makes no difference.
  */
+import { adapterName } from "./adapter-name.ts";
 import { LimnError, ShaderError } from "./errors.ts";
 import type { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
@@ -32,7 +33,7 @@ export class PipelineCache {
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, failures: FailureWatch) {
     this.#device = device;
-    this.#adapter = info.description || info.device || "unknown adapter";
+    this.#adapter = adapterName(info);
     this.#failures = failures;
   }
 

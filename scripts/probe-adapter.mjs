@@ -3,12 +3,13 @@
  * {code, message, hint}. A process of its own, so that a driver that crashes or prints can't hurt its parent.
  */
 import { writeFileSync } from "node:fs";
-import { describe, openGpu } from "../dist/cli/gpu/node-gpu.js";
+import { openGpu } from "../dist/cli/gpu/node-gpu.js";
+import { adapterName } from "../dist/engine/adapter-name.js";
 
 let answer;
 try {
   const { adapter, software } = await openGpu();
-  answer = { name: describe(adapter.info), software };
+  answer = { name: adapterName(adapter.info), software };
 } catch (error) {
   answer = { code: error.code ?? "PROBE", message: error.message, hint: error.hint ?? "" };
 }

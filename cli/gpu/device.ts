@@ -1,8 +1,8 @@
 /** @file A device for a command: adapter chosen as the options say, one call to let go of it all. */
-import { Device } from "../../engine/index.ts";
+import { adapterName, Device } from "../../engine/index.ts";
 import { type Tier, tiersWith } from "../../engine/tier.ts";
 import type { GpuOptions } from "../syntax/options.ts";
-import { describe, openGpu } from "./node-gpu.ts";
+import { openGpu } from "./node-gpu.ts";
 
 export interface OpenDevice {
   readonly device: Device;
@@ -21,7 +21,7 @@ export async function openDevice({ adapter, requireGpu, tier, precision, limitBi
   const device = await Device.create(opened.gpu, { adapter: opened.adapter, tier, precision, limits: bindingsOf(limitBinding) });
   return {
     device,
-    adapter: describe(opened.adapter.info),
+    adapter: adapterName(opened.adapter.info),
     software: opened.software,
     tiers: tiersWith(opened.adapter.features),
     close() {

@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter } from "node:path";
+import { adapterName } from "../../engine/adapter-name.ts";
 import { AdapterError } from "../../engine/errors.ts";
 import { explainAddonFailure } from "./addon-failure.ts";
 import { driverAdvice, parseSystem, type System } from "./driver-advice.ts";
@@ -112,20 +113,15 @@ export async function openGpu(choice: GpuChoice = {}): Promise<NodeGpu> {
   if (software && choice.requireGpu) {
     throw new AdapterError(
       "SOFTWARE_ADAPTER",
-      `--require-gpu was given, but the adapter computes on the CPU: ${describe(adapter.info)}`,
+      `--require-gpu was given, but the adapter computes on the CPU: ${adapterName(adapter.info)}`,
       {
         hint: "install the graphics card's driver, pick another with --adapter (see `limn doctor`), or leave --require-gpu out",
-        context: { adapter: describe(adapter.info) },
+        context: { adapter: adapterName(adapter.info) },
       },
     );
   }
   open.add(gpu);
   return { gpu, adapter, software, release: () => void open.delete(gpu) };
-}
-
-/** One line for people: the driver's description, or what else is known of the adapter. */
-export function describe(info: GPUAdapterInfo): string {
-  return info.description || info.device || `${info.vendor} ${info.architecture}`.trim() || "unknown adapter";
 }
 
 /** True for adapters that compute on the CPU; their Vulkan type says so, except for some wrappers. */

@@ -2,7 +2,7 @@
  * @file The proof that an adapter computes: the kernels that a picture's time goes into, each on numbers that are checked on the CPU with
  * plain loops. A driver that miscompiles gives plausible pictures that are wrong, and says nothing.
  */
-import { type Device, DeviceError, type Tensor } from "../../engine/index.ts";
+import { adapterName, type Device, DeviceError, type Tensor } from "../../engine/index.ts";
 import { attention, conv2d, groupNorm, layerNorm, matmul } from "../../kernels/index.ts";
 
 export interface Proved {
@@ -34,7 +34,7 @@ export async function prove(device: Device): Promise<Proved[]> {
     if (!(error <= tolerance[device.storage])) {
       throw new DeviceError("GPU_WRONG", `${name} on the GPU is wrong by up to ${error.toPrecision(2)} of its largest value`, {
         hint: "update the graphics driver, try --tier f32 or another --adapter",
-        context: { kernel: name, error, adapter: device.info.description, tier: device.tier },
+        context: { kernel: name, error, adapter: adapterName(device.info), tier: device.tier },
       });
     }
     proved.push({ name, error, millis: performance.now() - begin });
