@@ -1,4 +1,5 @@
 /** @file Dawn for the bench, and a device on it. */
+import { availableParallelism } from "node:os";
 import { Device, type Precision, type Tier } from "../engine/index.ts";
 
 export interface BenchDeviceOptions {
@@ -16,5 +17,5 @@ export async function benchDevice(options: BenchDeviceOptions = {}): Promise<Dev
     "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
     "disable-dawn-features=timestamp_quantization",
   ]);
-  return Device.create(gpu, options);
+  return Device.create(gpu, { ...options, hostThreads: availableParallelism() });
 }

@@ -30,6 +30,10 @@ export class Device {
   readonly limits: GPUSupportedLimits;
   /** Shaders run on the host's own cores, whatever the tier. */
   readonly isSoftware: boolean;
+  /** Threads on which a software adapter runs shaders. */
+  readonly hostThreads: number;
+  /** Two counters for workgroups that share out the work of a launch among themselves, u32; 0 between launches. */
+  readonly tickets: Tensor;
   /** Milliseconds that one submission of a replay may take. */
   readonly submitMillis: number;
   /** dtype of activations (and of weights unless a checkpoint says otherwise). */
@@ -56,7 +60,7 @@ export class Device {
   private constructor(
     origin: GPU,
     { gpu, info, tier, storage, limits }: RequestedDevice,
-    { patience, submitMillis }: DeviceOptions,
+    { patience, hostThreads, submitMillis }: DeviceOptions,
   ) {
     this.gpu = gpu;
     this.origin = origin;
@@ -68,6 +72,7 @@ export class Device {
     this.subgroupSize =
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
     this.isSoftware = isSoftware(info);
+    this.hostThreads = hostThreads ?? threadsOfBrowser() ?? 8;
     this.submitMillis = submitMillis ?? (this.isSoftware ? Number.POSITIVE_INFINITY : 250);
     this.#failures = new FailureWatch(gpu, { software: this.isSoftware, patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
@@ -81,6 +86,7 @@ export class Device {
     this.#recordings = new Recordings(this.#buffers);
     this.bindGroups = new BindGroupCache(this);
     this.#placeholder = new Tensor(this, this.#pool.take(256, "placeholder"), [64], "f32");
+    this.tickets = new Tensor(this, this.#pool.take(256, "tickets"), [64], "u32");
     this.#buffers.counters.liveBytes = 0;
   }
 
@@ -336,4 +342,8 @@ export class Device {
     this.#pool.trim();
     return this.#failures.forget(isMended);
   }
+}
+
+function threadsOfBrowser(): number | undefined {
+  return (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency;
 }

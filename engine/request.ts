@@ -14,6 +14,8 @@ export interface DeviceOptions {
   readonly limits?: Readonly<Record<string, number>> | undefined;
   /** Seconds without a sign of life after which the GPU counts as hung; default 30, on software adapters 600 or more. */
   readonly patience?: number | undefined;
+  /** Threads on which a software adapter runs shaders; default what the browser says, or 8. */
+  readonly hostThreads?: number | undefined;
   /** Milliseconds that one submission may take; default 250, on software adapters, which no system watches, any number. */
   readonly submitMillis?: number | undefined;
 }

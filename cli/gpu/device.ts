@@ -1,4 +1,5 @@
 /** @file A device for a command: adapter chosen as the options say, one call to let go of it all. */
+import { availableParallelism } from "node:os";
 import { adapterName, Device } from "../../engine/index.ts";
 import { type Tier, tiersWith } from "../../engine/tier.ts";
 import type { GpuOptions } from "../syntax/options.ts";
@@ -18,7 +19,13 @@ export interface OpenDevice {
 /** @throws AdapterError those of `openGpu`, and TIER_UNSUPPORTED, F16_UNSUPPORTED */
 export async function openDevice({ adapter, requireGpu, tier, precision, limitBinding }: GpuOptions): Promise<OpenDevice> {
   const opened = await openGpu({ adapter, requireGpu });
-  const device = await Device.create(opened.gpu, { adapter: opened.adapter, tier, precision, limits: bindingsOf(limitBinding) });
+  const device = await Device.create(opened.gpu, {
+    adapter: opened.adapter,
+    tier,
+    precision,
+    limits: bindingsOf(limitBinding),
+    hostThreads: availableParallelism(),
+  });
   return {
     device,
     adapter: adapterName(opened.adapter.info),

@@ -141,14 +141,18 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
   return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
     const blocks = uniforms.rows <= 2 * lanes ? 1 : 4;
     const quads = sizes.outputs <= 4 * lanes ? 1 : 2;
-    const values = { ...uniforms, channel_quads: sizes.channels / 4, quads: sizes.outputs / 4, four: 4, parts: blocks * quads };
-    const grid = tileGrid(uniforms.rows, sizes.outputs, { rows: blocks * lanes, columns: 4 * quads * lanes });
+    const across = Math.ceil(sizes.outputs / (4 * quads * lanes));
+    const tiles = across * Math.ceil(uniforms.rows / (blocks * lanes));
+    const workers = Math.min(tiles, x.device.hostThreads);
+    const counts = { four: 4, parts: blocks * quads, across, tiles, workers };
+    const values = { ...uniforms, channel_quads: sizes.channels / 4, quads: sizes.outputs / 4, ...counts };
+    const bound = { ...buffers, tickets: x.device.tickets };
     const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: flagsOf(sizes) };
     if (weight.dtype === "f16" && quads === 2 && sizes.outputs % 8 === 0) {
       expectBindable(conv2dSoftwareHalves.name, weight, x.device.limits); // an error shall call it what it is, not words
-      conv2dSoftwareHalves.launch({ ...buffers, weight: words(weight) }, values, grid, variant);
+      conv2dSoftwareHalves.launch({ ...bound, weight: words(weight) }, values, [workers], variant);
     } else {
-      conv2dSoftware.launch(buffers, values, grid, variant);
+      conv2dSoftware.launch(bound, values, [workers], variant);
     }
   });
 }

@@ -9,7 +9,7 @@ import { rank4Update } from "../matmul/sums.ts";
 import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
 
 /**
- * `compute_tile(group, groups, lane)`: a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES columns (output channels): lane
+ * `compute_tile(place, lane)`, place counting tiles across and down: a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES columns (output channels): lane
  * i loads rows i, LANES + i, ... of x and its own QUADS fours of columns of the weights. With 4 blocks (few rows: 1) and 2 quads (few
  * columns: 1) the sums' code just fits into a core's instruction cache. All loads come before the products: to lavapipe a load is a branch
  * for each lane, and products on both sides of one take twice as long. Rows are stored in a loop that runs through their registers in
@@ -23,9 +23,9 @@ const softwareTile = defineSnippet({
   name: "software_tile",
   needs: [epilogue, gather, rank4Update],
   wgsl: /* wgsl */ `
-    fn compute_tile(group: vec3u, groups: vec3u, lane: u32) {
-      let first_row = (group.y + group.z * groups.y) * BLOCKS * LANES;
-      let own = group.x * LANES + lane;
+    fn compute_tile(place: vec2u, lane: u32) {
+      let first_row = place.y * BLOCKS * LANES;
+      let own = place.x * LANES + lane;
       let columns = find_columns(own);
       let pixels = find_pixels(vec4u(first_row + lane) + vec4u(0u, 1u, 2u, 3u) * LANES);
 
@@ -40,9 +40,9 @@ const softwareTile = defineSnippet({
       var k = 0u;                                                       // row of the weights [KH * KW * C, O]
       for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
         for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
-          let place = input_pixels(pixels, dy, dx);
-          let inside = place != vec4u(OUTSIDE);
-          var at = select(vec4u(), place, inside) * uniforms.channel_quads;
+          let taps = input_pixels(pixels, dy, dx);
+          let inside = taps != vec4u(OUTSIDE);
+          var at = select(vec4u(), taps, inside) * uniforms.channel_quads;
           for (var c = 0u; c < uniforms.channel_quads; c++) {
             let rows = array<WeightRow, 4>(
               load_row(k, columns),
@@ -97,20 +97,43 @@ const softwareTile = defineSnippet({
 });
 
 const shape = {
-  uniforms: { ...convolutionUniforms, channel_quads: "u32", quads: "u32", four: "u32", parts: "u32" },
+  uniforms: {
+    ...convolutionUniforms,
+    channel_quads: "u32",
+    quads: "u32",
+    four: "u32",
+    parts: "u32",
+    across: "u32",
+    tiles: "u32",
+    workers: "u32",
+  },
   flags: convolutionFlags,
   tunables: { ACTIVATION: 0, LANES: 8, BLOCKS: 4, QUADS: 2 },
   features: ["subgroups"],
 } as const;
 
+/**
+ * As many workgroups as the host has threads, each taking the next tile when it is done with one: the driver gives every thread an equal
+ * share of a launch's workgroups, and a core that another program slows down would keep all others waiting.
+ */
 const main = /* wgsl */ `
+    fn next_tile(lane: u32) -> u32 {
+      var tile = 0u;
+      if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
+      return subgroupBroadcast(tile, 0u);
+    }
+
     @compute @workgroup_size(LANES)
-    fn main(
-      @builtin(workgroup_id) group: vec3u,
-      @builtin(num_workgroups) groups: vec3u,
-      @builtin(subgroup_invocation_id) lane: u32,
-    ) {
-      compute_tile(group, groups, lane);
+    fn main(@builtin(subgroup_invocation_id) lane: u32) {
+      for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
+        compute_tile(vec2u(tile % uniforms.across, tile / uniforms.across), lane);
+      }
+      if (lane == 0u) {
+        if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
+          atomicStore(&tickets[0], 0u);
+          atomicStore(&tickets[1], 0u);
+        }
+      }
     }`;
 
 /** Weights of any type, read in fours. */
@@ -122,6 +145,7 @@ export const conv2dSoftware = defineKernel({
     weight: { access: "read", type: "Weight", vec: 4 },
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
+    tickets: { access: "read_write", type: "atomic<u32>" },
   },
   ...shape,
   snippets: [softwareTile],
@@ -151,6 +175,7 @@ export const conv2dSoftwareHalves = defineKernel({
     weight: { access: "read", type: "u32", vec: 4 },
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
+    tickets: { access: "read_write", type: "atomic<u32>" },
   },
   ...shape,
   snippets: [softwareTile],

@@ -12,14 +12,15 @@ const ACTIVATION = 0u;
 const LANES = 8u;
 const BLOCKS = 4u;
 const QUADS = 2u;
-struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, four: u32, parts: u32 }
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, four: u32, parts: u32, across: u32, tiles: u32, workers: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element4>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> channel_add: array<Added4>;
 @group(0) @binding(5) var<storage, read> residual: array<Element4>;
-@group(0) @binding(6) var<uniform> uniforms: Uniforms;
+@group(0) @binding(6) var<storage, read_write> tickets: array<atomic<u32>>;
+@group(0) @binding(7) var<uniform> uniforms: Uniforms;
 
 fn silu(x: f32) -> f32 {
   return x / (1.0 + exp(min(-x, 80.0)));
@@ -191,9 +192,9 @@ fn shift_lanes(sums: ptr<function, Sums>, next: vec4f) {
   if (LANES == 4u) { (*sums)[3] = next; }
 }
 
-fn compute_tile(group: vec3u, groups: vec3u, lane: u32) {
-  let first_row = (group.y + group.z * groups.y) * BLOCKS * LANES;
-  let own = group.x * LANES + lane;
+fn compute_tile(place: vec2u, lane: u32) {
+  let first_row = place.y * BLOCKS * LANES;
+  let own = place.x * LANES + lane;
   let columns = find_columns(own);
   let pixels = find_pixels(vec4u(first_row + lane) + vec4u(0u, 1u, 2u, 3u) * LANES);
 
@@ -208,9 +209,9 @@ fn compute_tile(group: vec3u, groups: vec3u, lane: u32) {
   var k = 0u;                                                       // row of the weights [KH * KW * C, O]
   for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
     for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
-      let place = input_pixels(pixels, dy, dx);
-      let inside = place != vec4u(OUTSIDE);
-      var at = select(vec4u(), place, inside) * uniforms.channel_quads;
+      let taps = input_pixels(pixels, dy, dx);
+      let inside = taps != vec4u(OUTSIDE);
+      var at = select(vec4u(), taps, inside) * uniforms.channel_quads;
       for (var c = 0u; c < uniforms.channel_quads; c++) {
         let rows = array<WeightRow, 4>(
           load_row(k, columns),
@@ -273,11 +274,21 @@ fn left_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.x), unpac
 
 fn right_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.z), unpack2x16float(row.w)); }
 
+fn next_tile(lane: u32) -> u32 {
+  var tile = 0u;
+  if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
+  return subgroupBroadcast(tile, 0u);
+}
+
 @compute @workgroup_size(LANES)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(subgroup_invocation_id) lane: u32,
-) {
-  compute_tile(group, groups, lane);
+fn main(@builtin(subgroup_invocation_id) lane: u32) {
+  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
+    compute_tile(vec2u(tile % uniforms.across, tile / uniforms.across), lane);
+  }
+  if (lane == 0u) {
+    if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
+      atomicStore(&tickets[0], 0u);
+      atomicStore(&tickets[1], 0u);
+    }
+  }
 }
