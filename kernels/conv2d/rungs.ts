@@ -141,10 +141,10 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
   return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
     const blocks = uniforms.rows <= 2 * lanes ? 1 : 4;
     const quads = sizes.outputs <= 4 * lanes ? 1 : 2;
-    const across = Math.ceil(sizes.outputs / (4 * quads * lanes));
-    const tiles = across * Math.ceil(uniforms.rows / (blocks * lanes));
+    const down = Math.ceil(uniforms.rows / (blocks * lanes));
+    const tiles = down * Math.ceil(sizes.outputs / (4 * quads * lanes));
     const workers = Math.min(tiles, x.device.hostThreads);
-    const counts = { four: 4, parts: blocks * quads, across, tiles, workers };
+    const counts = { four: 4, parts: blocks * quads, down, tiles, workers };
     const values = { ...uniforms, channel_quads: sizes.channels / 4, quads: sizes.outputs / 4, ...counts };
     const bound = { ...buffers, tickets: x.device.tickets };
     const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: flagsOf(sizes) };

@@ -103,7 +103,7 @@ const shape = {
     quads: "u32",
     four: "u32",
     parts: "u32",
-    across: "u32",
+    down: "u32",
     tiles: "u32",
     workers: "u32",
   },
@@ -126,7 +126,7 @@ const main = /* wgsl */ `
     @compute @workgroup_size(LANES)
     fn main(@builtin(subgroup_invocation_id) lane: u32) {
       for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
-        compute_tile(vec2u(tile % uniforms.across, tile / uniforms.across), lane);
+        compute_tile(vec2u(tile / uniforms.down, tile % uniforms.down), lane);
       }
       if (lane == 0u) {
         if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were

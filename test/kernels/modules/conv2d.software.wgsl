@@ -15,7 +15,7 @@ const ACTIVATION = 0u;
 const LANES = 8u;
 const BLOCKS = 4u;
 const QUADS = 2u;
-struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, four: u32, parts: u32, across: u32, tiles: u32, workers: u32 }
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, four: u32, parts: u32, down: u32, tiles: u32, workers: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element4>;
@@ -290,7 +290,7 @@ fn next_tile(lane: u32) -> u32 {
 @compute @workgroup_size(LANES)
 fn main(@builtin(subgroup_invocation_id) lane: u32) {
   for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
-    compute_tile(vec2u(tile % uniforms.across, tile / uniforms.across), lane);
+    compute_tile(vec2u(tile / uniforms.down, tile % uniforms.down), lane);
   }
   if (lane == 0u) {
     if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
