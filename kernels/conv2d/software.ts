@@ -9,12 +9,12 @@ import { rank4Update } from "../matmul/sums.ts";
 import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
 
 /**
- * `compute_tile(place, lane)`, place counting tiles across and down: a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES columns (output channels): lane
- * i loads rows i, LANES + i, ... of x and its own QUADS fours of columns of the weights. With 4 blocks (few rows: 1) and 2 quads (few
- * columns: 1) the sums' code just fits into a core's instruction cache. All loads come before the products: to lavapipe a load is a branch
- * for each lane, and products on both sides of one take twice as long. Rows are stored in a loop that runs through their registers in
- * turn, because lavapipe compiles every load and store in the text for about 50 ms; its counts are uniforms (`four`: 4, `parts`: BLOCKS
- * QUADS) or Mesa would unroll it.
+ * `compute_tile(place, lane)`, place counting tiles across and down: a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES
+ * columns (output channels): lane i loads rows i, LANES + i, ... of x and its own QUADS fours of columns of the weights. With 4 blocks
+ * (few rows: 1) and 2 quads (few columns: 1) the sums' code just fits into a core's instruction cache. All loads come before the
+ * products: to lavapipe a load is a branch for each lane, and products on both sides of one take twice as long. Rows are stored in a loop
+ * that runs through their registers in turn, because lavapipe compiles every load and store in the text for about 50 ms; its counts are
+ * uniforms (`four`: 4, `parts`: BLOCKS QUADS) or Mesa would unroll it.
  *
  * The kernel says how it reads weights: `WeightRow`, a lane's columns of one row; `load_row(k, columns: vec2u) -> WeightRow` for the quads
  * that `find_columns(own) -> vec2u` gives (those past the end may repeat others); `left_of`, `right_of(row: WeightRow) -> vec4f`.
