@@ -59,8 +59,8 @@ export class Device {
 
   private constructor(
     origin: GPU,
-    { gpu, info, tier, storage, limits }: RequestedDevice,
-    { patience, hostThreads, submitMillis }: DeviceOptions,
+    { gpu, info, tier, storage, hostThreads, limits }: RequestedDevice,
+    { patience, submitMillis }: DeviceOptions,
   ) {
     this.gpu = gpu;
     this.origin = origin;
@@ -72,7 +72,7 @@ export class Device {
     this.subgroupSize =
       this.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
     this.isSoftware = isSoftware(info);
-    this.hostThreads = hostThreads ?? threadsOfBrowser() ?? 8;
+    this.hostThreads = hostThreads;
     this.submitMillis = submitMillis ?? (this.isSoftware ? Number.POSITIVE_INFINITY : 250);
     this.#failures = new FailureWatch(gpu, { software: this.isSoftware, patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
@@ -342,8 +342,4 @@ export class Device {
     this.#pool.trim();
     return this.#failures.forget(isMended);
   }
-}
-
-function threadsOfBrowser(): number | undefined {
-  return (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency;
 }

@@ -14,7 +14,7 @@ export interface DeviceOptions {
   readonly limits?: Readonly<Record<string, number>> | undefined;
   /** Seconds without a sign of life after which the GPU counts as hung; default 30, on software adapters 600 or more. */
   readonly patience?: number | undefined;
-  /** Threads on which a software adapter runs shaders; default what the browser says, or 8. */
+  /** Threads on which a software adapter runs shaders; default what the platform says, or 32: too many cost little, too few leave cores idle. */
   readonly hostThreads?: number | undefined;
   /** Milliseconds that one submission may take; default 250, on software adapters, which no system watches, any number. */
   readonly submitMillis?: number | undefined;
@@ -44,6 +44,7 @@ export interface RequestedDevice {
   readonly info: GPUAdapterInfo;
   readonly tier: Tier;
   readonly storage: "f32" | "f16";
+  readonly hostThreads: number;
   /** What is granted, or the lower limits that were asked for. */
   readonly limits: GPUSupportedLimits;
 }
@@ -71,7 +72,13 @@ export async function requestDevice(gpu: GPU, options: DeviceOptions): Promise<R
       cause,
     });
   });
-  return { gpu: device, info: adapter.info, tier, storage, limits: atMost(device.limits, options.limits) };
+  const hostThreads = options.hostThreads ?? platformThreads() ?? 32;
+  return { gpu: device, info: adapter.info, tier, storage, hostThreads, limits: atMost(device.limits, options.limits) };
+}
+
+/** Browsers tell, and Node from 21 on. */
+function platformThreads(): number | undefined {
+  return (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency;
 }
 
 /** WebGPU grants no limit below its defaults, such as bindings of 128 MiB. */

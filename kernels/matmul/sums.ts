@@ -38,8 +38,8 @@ export const rank1Update = defineSnippet({
 
 /**
  * `rank4_update(&left, &right, a, b, c)`, between the LANES (4 or 8) lanes of a subgroup: `a` holds four inner numbers of the lane's
- * row, `b` and `c` the same four of the lane's left and right columns (QUADS 1: no right); each row's numbers go round to all lanes, and the sums i get row
- * i. The four products of a sum are chained, so that it is fetched and put back once for all of them.
+ * row, `b` and `c` the same four of the lane's left and right columns (QUADS 1: no right). Each row's numbers go round to all lanes, and
+ * the sums i get row i. The four products of a sum are chained, so that it is fetched and put back once for all of them.
  */
 export const rank4Update = defineSnippet({
   name: "rank4_update",
