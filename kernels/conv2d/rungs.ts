@@ -8,6 +8,7 @@ import { words } from "../matmul/matrix-tile.ts";
 import { addSlabs, emptySlabs } from "../matmul/slabs.ts";
 import { slabUniforms, slicedTile, tileGrid, tileOf } from "../matmul/tile.ts";
 import { activationCode } from "../snippets.ts";
+import { ticketsFor } from "../tickets.ts";
 import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 import { conv2dNaive } from "./naive.ts";
@@ -143,16 +144,16 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
     const quads = sizes.outputs <= 4 * lanes ? 1 : 2;
     const down = Math.ceil(uniforms.rows / (blocks * lanes));
     const tiles = down * Math.ceil(sizes.outputs / (4 * quads * lanes));
-    const workers = Math.min(tiles, x.device.hostThreads);
-    const counts = { four: 4, parts: blocks * quads, down, tiles, workers };
+    const tickets = ticketsFor(x.device, tiles);
+    const counts = { four: 4, parts: blocks * quads, down, ...tickets.uniforms };
     const values = { ...uniforms, channel_quads: sizes.channels / 4, quads: sizes.outputs / 4, ...counts };
-    const bound = { ...buffers, tickets: x.device.tickets };
+    const bound = { ...buffers, ...tickets.buffers };
     const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: flagsOf(sizes) };
     if (weight.dtype === "f16" && quads === 2 && sizes.outputs % 8 === 0) {
       expectBindable(conv2dSoftwareHalves.name, weight, x.device.limits); // an error shall call it what it is, not words
-      conv2dSoftwareHalves.launch({ ...bound, weight: words(weight) }, values, [workers], variant);
+      conv2dSoftwareHalves.launch({ ...bound, weight: words(weight) }, values, tickets.grid, variant);
     } else {
-      conv2dSoftware.launch(bound, values, [workers], variant);
+      conv2dSoftware.launch(bound, values, tickets.grid, variant);
     }
   });
 }

@@ -6,10 +6,11 @@
 import { defineKernel, defineSnippet } from "../../engine/index.ts";
 import { epilogue, epilogueBuffers } from "../matmul/epilogue.ts";
 import { rank4Update } from "../matmul/sums.ts";
+import { ticketBuffer, ticketMain, ticketUniforms } from "../tickets.ts";
 import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
 
 /**
- * `compute_tile(place, lane)`, place counting tiles across and down: a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES
+ * `compute_tile(tile, lane)`, tiles counted down first (`down` in a column): a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES
  * columns (output channels): lane i loads rows i, LANES + i, ... of x and its own QUADS fours of columns of the weights. With 4 blocks
  * (few rows: 1) and 2 quads (few columns: 1) the sums' code just fits into a core's instruction cache. All loads come before the
  * products: to lavapipe a load is a branch for each lane, and products on both sides of one take twice as long. Rows are stored in a loop
@@ -21,9 +22,10 @@ import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
  */
 const softwareTile = defineSnippet({
   name: "software_tile",
-  needs: [epilogue, gather, rank4Update],
+  needs: [ticketMain, epilogue, gather, rank4Update],
   wgsl: /* wgsl */ `
-    fn compute_tile(place: vec2u, lane: u32) {
+    fn compute_tile(tile: u32, lane: u32) {
+      let place = vec2u(tile / uniforms.down, tile % uniforms.down);
       let first_row = place.y * BLOCKS * LANES;
       let own = place.x * LANES + lane;
       let columns = find_columns(own);
@@ -104,37 +106,12 @@ const shape = {
     four: "u32",
     parts: "u32",
     down: "u32",
-    tiles: "u32",
-    workers: "u32",
+    ...ticketUniforms,
   },
   flags: convolutionFlags,
   tunables: { ACTIVATION: 0, LANES: 8, BLOCKS: 4, QUADS: 2 },
   features: ["subgroups"],
 } as const;
-
-/**
- * As many workgroups as the host has threads, each taking the next tile when it is done with one: the driver gives every thread an equal
- * share of a launch's workgroups, and a core that another program slows down would keep all others waiting.
- */
-const main = /* wgsl */ `
-    fn next_tile(lane: u32) -> u32 {
-      var tile = 0u;
-      if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
-      return subgroupBroadcast(tile, 0u);
-    }
-
-    @compute @workgroup_size(LANES)
-    fn main(@builtin(subgroup_invocation_id) lane: u32) {
-      for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
-        compute_tile(vec2u(tile / uniforms.down, tile % uniforms.down), lane);
-      }
-      if (lane == 0u) {
-        if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
-          atomicStore(&tickets[0], 0u);
-          atomicStore(&tickets[1], 0u);
-        }
-      }
-    }`;
 
 /** Weights of any type, read in fours. */
 export const conv2dSoftware = defineKernel({
@@ -145,7 +122,7 @@ export const conv2dSoftware = defineKernel({
     weight: { access: "read", type: "Weight", vec: 4 },
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
-    tickets: { access: "read_write", type: "atomic<u32>" },
+    ...ticketBuffer,
   },
   ...shape,
   snippets: [softwareTile],
@@ -162,8 +139,7 @@ export const conv2dSoftware = defineKernel({
 
     fn left_of(row: WeightRow) -> vec4f { return row.left; }
 
-    fn right_of(row: WeightRow) -> vec4f { return row.right; }
-    ${main}`,
+    fn right_of(row: WeightRow) -> vec4f { return row.right; }`,
 });
 
 /** Weights in f16, outputs in eights: two numbers a word, so that as many loads bring twice as many. QUADS is 2. */
@@ -175,7 +151,7 @@ export const conv2dSoftwareHalves = defineKernel({
     weight: { access: "read", type: "u32", vec: 4 },
     y: { access: "write", vec: 4 },
     ...epilogueBuffers,
-    tickets: { access: "read_write", type: "atomic<u32>" },
+    ...ticketBuffer,
   },
   ...shape,
   snippets: [softwareTile],
@@ -188,6 +164,5 @@ export const conv2dSoftwareHalves = defineKernel({
 
     fn left_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.x), unpack2x16float(row.y)); }
 
-    fn right_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.z), unpack2x16float(row.w)); }
-    ${main}`,
+    fn right_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.z), unpack2x16float(row.w)); }`,
 });

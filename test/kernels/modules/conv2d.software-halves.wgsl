@@ -22,6 +22,25 @@ struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u
 @group(0) @binding(6) var<storage, read_write> tickets: array<atomic<u32>>;
 @group(0) @binding(7) var<uniform> uniforms: Uniforms;
 
+fn next_tile(lane: u32) -> u32 {
+  var tile = 0u;
+  if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
+  return subgroupBroadcast(tile, 0u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(subgroup_invocation_id) lane: u32) {
+  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
+    compute_tile(tile, lane);
+  }
+  if (lane == 0u) {
+    if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
+      atomicStore(&tickets[0], 0u);
+      atomicStore(&tickets[1], 0u);
+    }
+  }
+}
+
 fn silu(x: f32) -> f32 {
   return x / (1.0 + exp(min(-x, 80.0)));
 }
@@ -192,7 +211,8 @@ fn shift_lanes(sums: ptr<function, Sums>, next: vec4f) {
   if (LANES == 4u) { (*sums)[3] = next; }
 }
 
-fn compute_tile(place: vec2u, lane: u32) {
+fn compute_tile(tile: u32, lane: u32) {
+  let place = vec2u(tile / uniforms.down, tile % uniforms.down);
   let first_row = place.y * BLOCKS * LANES;
   let own = place.x * LANES + lane;
   let columns = find_columns(own);
@@ -273,22 +293,3 @@ fn load_row(k: u32, columns: vec2u) -> WeightRow { return weight[(k * uniforms.q
 fn left_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.x), unpack2x16float(row.y)); }
 
 fn right_of(row: WeightRow) -> vec4f { return vec4f(unpack2x16float(row.z), unpack2x16float(row.w)); }
-
-fn next_tile(lane: u32) -> u32 {
-  var tile = 0u;
-  if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
-  return subgroupBroadcast(tile, 0u);
-}
-
-@compute @workgroup_size(LANES)
-fn main(@builtin(subgroup_invocation_id) lane: u32) {
-  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
-    compute_tile(vec2u(tile / uniforms.down, tile % uniforms.down), lane);
-  }
-  if (lane == 0u) {
-    if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
-      atomicStore(&tickets[0], 0u);
-      atomicStore(&tickets[1], 0u);
-    }
-  }
-}
