@@ -1,5 +1,6 @@
 /** @file Attention of narrow heads on drivers that run on the CPU: nothing but k and v is read in the loop over the keys. */
 import { defineKernel } from "../../engine/index.ts";
+import { ticketBuffer, ticketMain, ticketUniforms } from "../tickets.ts";
 import { attentionUniforms } from "./problem.ts";
 
 /**
@@ -15,12 +16,14 @@ export const attentionSoftwareNarrow = defineKernel({
     k: { access: "read", vec: 4 },
     v: { access: "read", vec: 4 },
     y: { access: "write", type: "f32", vec: 4 },
+    ...ticketBuffer,
   },
-  uniforms: attentionUniforms,
+  uniforms: { ...attentionUniforms, query_blocks: "u32", ...ticketUniforms },
   tunables: { LANES: 8, COLUMNS: 2 },
   features: ["subgroups"],
+  snippets: [ticketMain],
   wgsl: /* wgsl */ `
-    const QUERIES = 4u * LANES;                                      // of a workgroup
+    const QUERIES = 4u * LANES;                                      // of a tile
     const ROWS = 4u * COLUMNS;                                       // a lane's quads of q, query by query
 
     // x of every lane.
@@ -39,15 +42,15 @@ export const attentionSoftwareNarrow = defineKernel({
       return all;
     }
 
-    @compute @workgroup_size(LANES)
-    fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-      let head = group.y;
-      let sample = group.z;
-      let first = group.x * QUERIES + lane;
+    fn compute_tile(tile: u32, lane: u32) {
+      let block = tile % uniforms.query_blocks;
+      let head = tile / uniforms.query_blocks % uniforms.heads;
+      let sample = tile / (uniforms.query_blocks * uniforms.heads);
+      let first = block * QUERIES + lane;
       let query = first + LANES * vec4u(0u, 1u, 2u, 3u);
       let causal = uniforms.causal != 0u;
       let seen = min(select(vec4u(uniforms.keys), query + 1u, vec4<bool>(causal)), vec4u(uniforms.keys));
-      let end = select(uniforms.keys, min(uniforms.keys, group.x * QUERIES + QUERIES), causal);
+      let end = select(uniforms.keys, min(uniforms.keys, block * QUERIES + QUERIES), causal);
 
       var rows: array<vec4f, ROWS>;
       for (var i = 0u; i < 4u * uniforms.head_dim; i++) {

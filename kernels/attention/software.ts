@@ -1,6 +1,7 @@
 /** @file Attention for drivers that run on the CPU with subgroups of eight (lavapipe) or four lanes (SwiftShader). */
 import { defineKernel, type Tensor } from "../../engine/index.ts";
 import { cast } from "../cast.ts";
+import { ticketBuffer, ticketMain, ticketsFor, ticketUniforms } from "../tickets.ts";
 import { type AttentionProblem, attentionUniforms, inQuads, quadSizes } from "./problem.ts";
 import { attentionSoftwareNarrow } from "./software-narrow.ts";
 
@@ -21,14 +22,16 @@ export const attentionSoftware = defineKernel({
     k: { access: "read", vec: 4 },
     v: { access: "read", vec: 4 },
     y: { access: "read_write", type: "f32", vec: 4 },
+    ...ticketBuffer,
   },
-  uniforms: attentionUniforms,
+  uniforms: { ...attentionUniforms, query_blocks: "u32", ...ticketUniforms },
   tunables: { LANES: 8, KEY_BLOCKS: 2 },
   features: ["subgroups"],
+  snippets: [ticketMain],
   wgsl: /* wgsl */ `
     alias Scores = array<vec2f, LANES>;                              // of a block of keys, for a lane's two queries
-    const QUERIES = 2u * LANES;                                      // of a workgroup
-    const KEYS = LANES * KEY_BLOCKS;                                  // of a tile
+    const QUERIES = 2u * LANES;                                      // of a tile
+    const KEYS = LANES * KEY_BLOCKS;                                 // of a round
 
     // Four columns of the dot product; pair[d] holds column d of both queries.
     fn add_score(sum: vec2f, key: vec4f, pair: mat4x2f) -> vec2f {
@@ -68,17 +71,17 @@ export const attentionSoftware = defineKernel({
       return r;
     }
 
-    @compute @workgroup_size(LANES)
-    fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-      let head = group.y;
-      let sample = group.z;
-      let query = group.x * QUERIES + lane + vec2u(0u, LANES);
+    fn compute_tile(tile: u32, lane: u32) {
+      let first = tile % uniforms.query_blocks * QUERIES;
+      let head = tile / uniforms.query_blocks % uniforms.heads;
+      let sample = tile / (uniforms.query_blocks * uniforms.heads);
+      let query = first + lane + vec2u(0u, LANES);
       let row = sample * uniforms.queries + min(query, vec2u(uniforms.queries - 1u));
       let q_at = row * uniforms.q_width + uniforms.q_column + head * uniforms.head_dim;
       let y_at = (row * uniforms.heads + head) * uniforms.head_dim;
       let causal = uniforms.causal != 0u;
       let seen = select(vec2u(uniforms.keys), query + 1u, vec2<bool>(causal));
-      let end = select(uniforms.keys, min(uniforms.keys, group.x * QUERIES + QUERIES), causal);
+      let end = select(uniforms.keys, min(uniforms.keys, first + QUERIES), causal);
 
       var largest = vec2f(-1e30);                                    // online softmax (Milakov and Gimelshein 2018), by query
       var total = vec2f();
@@ -146,15 +149,14 @@ export function software(problem: AttentionProblem): Tensor {
   return q.device.scope(() => {
     const y = q.device.empty([batch, queries, heads * head_dim], "f32", "attention");
     const sizes = quadSizes(problem);
-    if (head_dim <= widestNarrow && q.device.accepts(attentionSoftwareNarrow.name)) {
-      attentionSoftwareNarrow.launch({ q, k, v, y }, sizes, [Math.ceil(queries / (4 * lanes)), heads, batch], {
-        tunables: { LANES: lanes, COLUMNS: sizes.head_dim },
-      });
-    } else {
-      attentionSoftware.launch({ q, k, v, y }, sizes, [Math.ceil(queries / (2 * lanes)), heads, batch], {
-        tunables: { LANES: lanes, KEY_BLOCKS: 16 / lanes },
-      });
-    }
+    const isNarrow = head_dim <= widestNarrow && q.device.accepts(attentionSoftwareNarrow.name);
+    const query_blocks = Math.ceil(queries / ((isNarrow ? 4 : 2) * lanes));
+    const tickets = ticketsFor(q.device, query_blocks * heads * batch);
+    const buffers = { q, k, v, y, ...tickets.buffers };
+    const uniforms = { ...sizes, query_blocks, ...tickets.uniforms };
+    if (isNarrow)
+      attentionSoftwareNarrow.launch(buffers, uniforms, tickets.grid, { tunables: { LANES: lanes, COLUMNS: sizes.head_dim } });
+    else attentionSoftware.launch(buffers, uniforms, tickets.grid, { tunables: { LANES: lanes, KEY_BLOCKS: 16 / lanes } });
     return q.dtype === "f16" ? cast(y, "f16") : y;
   });
 }

@@ -3,6 +3,7 @@
  * gives the same bits. Small maps take one launch (whole.ts), on software adapters most others, too (software.ts); the rest three (slabs.ts).
  */
 import { expectShape, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
+import { ticketsFor } from "../tickets.ts";
 import { groupNormApply } from "./apply.ts";
 import { groupNormCombine } from "./combine.ts";
 import { groupNormNaive } from "./naive.ts";
@@ -76,10 +77,11 @@ function software(tensors: GroupNormTensors, { samples, pixels, channels, own, g
   const lanes = tensors.x.device.subgroupSize;
   const width = channels / groups / 4;
   const across = lanesAcross(lanes, width);
+  const tickets = ticketsFor(tensors.x.device, groups * samples);
   groupNormSoftware.launch(
-    tensors,
-    { pixels, quads: channels / 4, own: own / 4, width, across, eps, silu: silu ? 1 : 0 },
-    [groups, samples],
+    { ...tensors, ...tickets.buffers },
+    { pixels, quads: channels / 4, own: own / 4, groups, width, across, eps, silu: silu ? 1 : 0, ...tickets.uniforms },
+    tickets.grid,
     { flags: { BESIDE: true }, tunables: { LANES: lanes } },
   );
 }

@@ -5,10 +5,11 @@
  */
 import { defineKernel } from "../../engine/index.ts";
 import { silu } from "../snippets.ts";
+import { ticketBuffer, ticketMain, ticketUniforms } from "../tickets.ts";
 import { input4, inputBuffers, inputFlags, inputUniforms } from "./input.ts";
 
 /**
- * Grid: [groups, samples]. `width` vectors a group; LANES (4 or 8) is the size of a subgroup and of a workgroup, `across` how many
+ * A tile is a group of a sample. `width` vectors a group; LANES (4 or 8) is the size of a subgroup and of a workgroup, `across` how many
  * lanes stand side by side in a pixel, a power of two that divides `width`: so neighbours share cache lines, and a lane's channels
  * are the same in every pixel.
  * x is read twice. A lane's first pass is of distances from the first vector it sees, so that a large mean cancels nothing, in parts,
@@ -23,11 +24,21 @@ export const groupNormSoftware = defineKernel({
     gain: { access: "read", type: "f32", vec: 4 },
     shift: { access: "read", type: "f32", vec: 4 },
     y: { access: "write", vec: 4 },
+    ...ticketBuffer,
   },
-  uniforms: { pixels: "u32", ...inputUniforms, width: "u32", across: "u32", eps: "f32", silu: "u32" },
+  uniforms: {
+    pixels: "u32",
+    ...inputUniforms,
+    groups: "u32",
+    width: "u32",
+    across: "u32",
+    eps: "f32",
+    silu: "u32",
+    ...ticketUniforms,
+  },
   flags: inputFlags,
   tunables: { LANES: 8, PART: 512 },
-  snippets: [silu, input4],
+  snippets: [ticketMain, silu, input4],
   wgsl: /* wgsl */ `
     // Sum of one number of each lane, the same in all of them.
     fn total(value: f32) -> f32 {
@@ -36,12 +47,13 @@ export const groupNormSoftware = defineKernel({
       return sum;
     }
 
-    @compute @workgroup_size(LANES)
-    fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-      let first = group.x * uniforms.width + lane % uniforms.across;
+    fn compute_tile(tile: u32, lane: u32) {
+      let group = tile % uniforms.groups;
+      let sample = tile / uniforms.groups;
+      let first = group * uniforms.width + lane % uniforms.across;
       let last = first + uniforms.width;
-      let begin = group.y * uniforms.pixels + lane / uniforms.across;
-      let end = (group.y + 1u) * uniforms.pixels;
+      let begin = sample * uniforms.pixels + lane / uniforms.across;
+      let end = (sample + 1u) * uniforms.pixels;
       let step = LANES / uniforms.across;
 
       var origin = vec4f();

@@ -6,14 +6,34 @@ alias Element4 = vec4<f32>;
 const WORKGROUP_SIZE = 64u;
 const LANES = 8u;
 const COLUMNS = 2u;
-struct Uniforms { batch: u32, heads: u32, head_dim: u32, queries: u32, keys: u32, q_width: u32, k_width: u32, v_width: u32, q_column: u32, k_column: u32, v_column: u32, causal: u32, scale: f32 }
+struct Uniforms { batch: u32, heads: u32, head_dim: u32, queries: u32, keys: u32, q_width: u32, k_width: u32, v_width: u32, q_column: u32, k_column: u32, v_column: u32, causal: u32, scale: f32, query_blocks: u32, tiles: u32, workers: u32 }
 @group(0) @binding(0) var<storage, read> q: array<Element4>;
 @group(0) @binding(1) var<storage, read> k: array<Element4>;
 @group(0) @binding(2) var<storage, read> v: array<Element4>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(4) var<uniform> uniforms: Uniforms;
+@group(0) @binding(4) var<storage, read_write> tickets: array<atomic<u32>>;
+@group(0) @binding(5) var<uniform> uniforms: Uniforms;
 
-const QUERIES = 4u * LANES;                                      // of a workgroup
+fn next_tile(lane: u32) -> u32 {
+  var tile = 0u;
+  if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
+  return subgroupBroadcast(tile, 0u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(subgroup_invocation_id) lane: u32) {
+  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
+    compute_tile(tile, lane);
+  }
+  if (lane == 0u) {
+    if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
+      atomicStore(&tickets[0], 0u);
+      atomicStore(&tickets[1], 0u);
+    }
+  }
+}
+
+const QUERIES = 4u * LANES;                                      // of a tile
 const ROWS = 4u * COLUMNS;                                       // a lane's quads of q, query by query
 
 // x of every lane.
@@ -32,15 +52,15 @@ fn spread(x: vec4f) -> array<vec4f, LANES> {
   return all;
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let head = group.y;
-  let sample = group.z;
-  let first = group.x * QUERIES + lane;
+fn compute_tile(tile: u32, lane: u32) {
+  let block = tile % uniforms.query_blocks;
+  let head = tile / uniforms.query_blocks % uniforms.heads;
+  let sample = tile / (uniforms.query_blocks * uniforms.heads);
+  let first = block * QUERIES + lane;
   let query = first + LANES * vec4u(0u, 1u, 2u, 3u);
   let causal = uniforms.causal != 0u;
   let seen = min(select(vec4u(uniforms.keys), query + 1u, vec4<bool>(causal)), vec4u(uniforms.keys));
-  let end = select(uniforms.keys, min(uniforms.keys, group.x * QUERIES + QUERIES), causal);
+  let end = select(uniforms.keys, min(uniforms.keys, block * QUERIES + QUERIES), causal);
 
   var rows: array<vec4f, ROWS>;
   for (var i = 0u; i < 4u * uniforms.head_dim; i++) {

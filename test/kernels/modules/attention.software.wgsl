@@ -6,16 +6,36 @@ alias Element4 = vec4<f32>;
 const WORKGROUP_SIZE = 64u;
 const LANES = 8u;
 const KEY_BLOCKS = 2u;
-struct Uniforms { batch: u32, heads: u32, head_dim: u32, queries: u32, keys: u32, q_width: u32, k_width: u32, v_width: u32, q_column: u32, k_column: u32, v_column: u32, causal: u32, scale: f32 }
+struct Uniforms { batch: u32, heads: u32, head_dim: u32, queries: u32, keys: u32, q_width: u32, k_width: u32, v_width: u32, q_column: u32, k_column: u32, v_column: u32, causal: u32, scale: f32, query_blocks: u32, tiles: u32, workers: u32 }
 @group(0) @binding(0) var<storage, read> q: array<Element4>;
 @group(0) @binding(1) var<storage, read> k: array<Element4>;
 @group(0) @binding(2) var<storage, read> v: array<Element4>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(4) var<uniform> uniforms: Uniforms;
+@group(0) @binding(4) var<storage, read_write> tickets: array<atomic<u32>>;
+@group(0) @binding(5) var<uniform> uniforms: Uniforms;
+
+fn next_tile(lane: u32) -> u32 {
+  var tile = 0u;
+  if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
+  return subgroupBroadcast(tile, 0u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(subgroup_invocation_id) lane: u32) {
+  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
+    compute_tile(tile, lane);
+  }
+  if (lane == 0u) {
+    if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
+      atomicStore(&tickets[0], 0u);
+      atomicStore(&tickets[1], 0u);
+    }
+  }
+}
 
 alias Scores = array<vec2f, LANES>;                              // of a block of keys, for a lane's two queries
-const QUERIES = 2u * LANES;                                      // of a workgroup
-const KEYS = LANES * KEY_BLOCKS;                                  // of a tile
+const QUERIES = 2u * LANES;                                      // of a tile
+const KEYS = LANES * KEY_BLOCKS;                                 // of a round
 
 // Four columns of the dot product; pair[d] holds column d of both queries.
 fn add_score(sum: vec2f, key: vec4f, pair: mat4x2f) -> vec2f {
@@ -55,17 +75,17 @@ fn add_values(sums: mat2x4f, weights: Scores, values: vec4f) -> mat2x4f {
   return r;
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let head = group.y;
-  let sample = group.z;
-  let query = group.x * QUERIES + lane + vec2u(0u, LANES);
+fn compute_tile(tile: u32, lane: u32) {
+  let first = tile % uniforms.query_blocks * QUERIES;
+  let head = tile / uniforms.query_blocks % uniforms.heads;
+  let sample = tile / (uniforms.query_blocks * uniforms.heads);
+  let query = first + lane + vec2u(0u, LANES);
   let row = sample * uniforms.queries + min(query, vec2u(uniforms.queries - 1u));
   let q_at = row * uniforms.q_width + uniforms.q_column + head * uniforms.head_dim;
   let y_at = (row * uniforms.heads + head) * uniforms.head_dim;
   let causal = uniforms.causal != 0u;
   let seen = select(vec2u(uniforms.keys), query + 1u, vec2<bool>(causal));
-  let end = select(uniforms.keys, min(uniforms.keys, group.x * QUERIES + QUERIES), causal);
+  let end = select(uniforms.keys, min(uniforms.keys, first + QUERIES), causal);
 
   var largest = vec2f(-1e30);                                    // online softmax (Milakov and Gimelshein 2018), by query
   var total = vec2f();

@@ -7,13 +7,33 @@ const BESIDE = false;
 const WORKGROUP_SIZE = 64u;
 const LANES = 8u;
 const PART = 512u;
-struct Uniforms { pixels: u32, quads: u32, own: u32, width: u32, across: u32, eps: f32, silu: u32 }
+struct Uniforms { pixels: u32, quads: u32, own: u32, groups: u32, width: u32, across: u32, eps: f32, silu: u32, tiles: u32, workers: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
 @group(0) @binding(1) var<storage, read> beside: array<Element4>;
 @group(0) @binding(2) var<storage, read> gain: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element4>;
-@group(0) @binding(5) var<uniform> uniforms: Uniforms;
+@group(0) @binding(5) var<storage, read_write> tickets: array<atomic<u32>>;
+@group(0) @binding(6) var<uniform> uniforms: Uniforms;
+
+fn next_tile(lane: u32) -> u32 {
+  var tile = 0u;
+  if (lane == 0u) { tile = atomicAdd(&tickets[0], 1u); }
+  return subgroupBroadcast(tile, 0u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(subgroup_invocation_id) lane: u32) {
+  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
+    compute_tile(tile, lane);
+  }
+  if (lane == 0u) {
+    if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
+      atomicStore(&tickets[0], 0u);
+      atomicStore(&tickets[1], 0u);
+    }
+  }
+}
 
 fn silu(x: f32) -> f32 {
   return x / (1.0 + exp(min(-x, 80.0)));
@@ -36,12 +56,13 @@ fn total(value: f32) -> f32 {
   return sum;
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let first = group.x * uniforms.width + lane % uniforms.across;
+fn compute_tile(tile: u32, lane: u32) {
+  let group = tile % uniforms.groups;
+  let sample = tile / uniforms.groups;
+  let first = group * uniforms.width + lane % uniforms.across;
   let last = first + uniforms.width;
-  let begin = group.y * uniforms.pixels + lane / uniforms.across;
-  let end = (group.y + 1u) * uniforms.pixels;
+  let begin = sample * uniforms.pixels + lane / uniforms.across;
+  let end = (sample + 1u) * uniforms.pixels;
   let step = LANES / uniforms.across;
 
   var origin = vec4f();
