@@ -1,5 +1,6 @@
 /** @file Dawn for the bench, and a device on it. */
 import { availableParallelism } from "node:os";
+import { keepAwake } from "../cli/gpu/keep-awake.ts";
 import { Device, type Precision, type Tier } from "../engine/index.ts";
 
 export interface BenchDeviceOptions {
@@ -17,5 +18,7 @@ export async function benchDevice(options: BenchDeviceOptions = {}): Promise<Dev
     "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
     "disable-dawn-features=timestamp_quantization",
   ]);
-  return Device.create(gpu, { ...options, hostThreads: availableParallelism() });
+  const device = await Device.create(gpu, { ...options, hostThreads: availableParallelism() });
+  if (device.isSoftware) keepAwake();
+  return device;
 }

@@ -6,11 +6,14 @@
  */
 
 const turn: ((next: () => void) => unknown) | undefined = Reflect.get(globalThis, "setImmediate");
-/** Nobody ever wakes this cell: waiting on it is sleeping. */
-const cell = typeof SharedArrayBuffer === "undefined" ? undefined : new Int32Array(new SharedArrayBuffer(4));
+/**
+ * [0]: how many promises of the GPU's are awaited, for threads that follow it; undefined where no memory can be shared. Nobody ever
+ * changes or wakes [1]: waiting on it is sleeping.
+ */
+export const gpuWaits = typeof SharedArrayBuffer === "undefined" ? undefined : new Int32Array(new SharedArrayBuffer(8));
 const shortestNap = 0.5;
 /** Milliseconds that a signal, or a result, may lie unseen. */
-const longestNap = 4;
+const longestNap = 8;
 /** A nap's share of the wait so far. */
 const share = 1 / 8;
 
@@ -21,24 +24,31 @@ let since = 0;
 
 /** As `await promise`, for a promise of the GPU's. */
 export async function waitFor<T>(promise: Promise<T>): Promise<T> {
-  waiting++;
+  count(1);
   since = performance.now();
-  if (!napping && turn && cell) nap(turn, cell);
+  if (!napping && turn && gpuWaits) nap(turn, gpuWaits);
   try {
     return await promise;
   } finally {
-    waiting--;
+    count(-1);
   }
 }
 
-function nap(turn: (next: () => void) => unknown, cell: Int32Array<SharedArrayBuffer>): void {
+function count(change: 1 | -1): void {
+  waiting += change;
+  if (!gpuWaits) return;
+  Atomics.store(gpuWaits, 0, waiting);
+  if (waiting === 1 && change === 1) Atomics.notify(gpuWaits, 0);
+}
+
+function nap(turn: (next: () => void) => unknown, cells: Int32Array<SharedArrayBuffer>): void {
   napping = true;
   const step = (): void => {
     if (waiting === 0) {
       napping = false;
       return;
     }
-    Atomics.wait(cell, 0, 0, Math.min(Math.max(shortestNap, share * (performance.now() - since)), longestNap));
+    Atomics.wait(cells, 1, 0, Math.min(Math.max(shortestNap, share * (performance.now() - since)), longestNap));
     turn(step);
   };
   turn(step);

@@ -12,7 +12,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   kernels: ["engine"],
   model: ["engine", "kernels", "tokenizer"],
   cli: ["engine", "kernels", "model", "tokenizer"],
-  bench: ["engine", "kernels", "model", "tokenizer", "cli/terminal", "cli/syntax/numbers.ts"],
+  bench: ["engine", "kernels", "model", "tokenizer", "cli/terminal", "cli/syntax/numbers.ts", "cli/gpu/keep-awake.ts"],
 };
 
 /** Layers that may import `node:` modules and packages. The browser runs the others. */

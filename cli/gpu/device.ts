@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { adapterName, Device } from "../../engine/index.ts";
 import { type Tier, tiersWith } from "../../engine/tier.ts";
 import type { GpuOptions } from "../syntax/options.ts";
+import { keepAwake } from "./keep-awake.ts";
 import { openGpu } from "./node-gpu.ts";
 
 export interface OpenDevice {
@@ -19,6 +20,7 @@ export interface OpenDevice {
 /** @throws AdapterError those of `openGpu`, and TIER_UNSUPPORTED, F16_UNSUPPORTED */
 export async function openDevice({ adapter, requireGpu, tier, precision, limitBinding }: GpuOptions): Promise<OpenDevice> {
   const opened = await openGpu({ adapter, requireGpu });
+  if (opened.software) keepAwake();
   const device = await Device.create(opened.gpu, {
     adapter: opened.adapter,
     tier,
