@@ -11,11 +11,12 @@ import { convolutionFlags, convolutionUniforms, gather } from "./gather.ts";
 
 /**
  * `compute_tile(tile, lane)`, tiles counted down first (`down` in a column): a subgroup computes BLOCKS LANES rows (pixels) by 4 QUADS LANES
- * columns (output channels): lane i loads rows i, LANES + i, ... of x and its own QUADS fours of columns of the weights. With 4 blocks
- * (few rows: 1) and 2 quads (few columns: 1) the sums' code just fits into a core's instruction cache. All loads come before the
- * products: to lavapipe a load is a branch for each lane, and products on both sides of one take twice as long. Rows are stored in a loop
- * that runs through their registers in turn, because lavapipe compiles every load and store in the text for about 50 ms; its counts are
- * uniforms (`four`: 4, `parts`: BLOCKS QUADS) or Mesa would unroll it.
+ * columns (output channels): lane i loads rows i, LANES + i, ... of x and its own QUADS fours of columns of the weights. All loads come
+ * before the products: to lavapipe a load is a branch for each lane, and products on both sides of one take twice as long. With 4 blocks
+ * (few rows: 1) and 2 quads (few columns: 1) the products are 21 KiB of code, which with a load of each kind just fits into a core's
+ * instruction cache; so loads stand once, in a loop that runs through their registers in turn (all eight written out: a sixth slower).
+ * Rows are stored by such a loop, too; lavapipe compiles a load or store in about 50 ms. Counts are uniforms (`four`: 4, `parts`:
+ * BLOCKS QUADS) or Mesa would unroll the loops.
  *
  * The kernel says how it reads weights: `WeightRow`, a lane's columns of one row; `load_row(k, columns: vec2u) -> WeightRow` for the quads
  * that `find_columns(own) -> vec2u` gives (those past the end may repeat others); `left_of`, `right_of(row: WeightRow) -> vec4f`.
@@ -46,20 +47,32 @@ const softwareTile = defineSnippet({
           let inside = taps != vec4u(OUTSIDE);
           var at = select(vec4u(), taps, inside) * uniforms.channel_quads;
           for (var c = 0u; c < uniforms.channel_quads; c++) {
-            let rows = array<WeightRow, 4>(
-              load_row(k, columns),
-              load_row(k + 1u, columns),
-              load_row(k + 2u, columns),
-              load_row(k + 3u, columns),
-            );
+            var rows: array<WeightRow, 4>;
+            var a: array<vec4f, 4>;
+            if (BLOCKS == 1u) {
+              rows[0] = load_row(k, columns);
+              rows[1] = load_row(k + 1u, columns);
+              rows[2] = load_row(k + 2u, columns);
+              rows[3] = load_row(k + 3u, columns);
+              a[0] = vec4f(x[at.x]);
+            } else {
+              for (var i = 0u; i < uniforms.four; i++) {                // registers in turn: after four rounds all are where they belong
+                rows[0] = rows[1];
+                rows[1] = rows[2];
+                rows[2] = rows[3];
+                rows[3] = load_row(k + i, columns);
+                a[0] = a[1];
+                a[1] = a[2];
+                a[2] = a[3];
+                a[3] = vec4f(x[at.x]);
+                at = at.yzwx;
+              }
+            }
             k += 4u;
             let left = Columns(left_of(rows[0]), left_of(rows[1]), left_of(rows[2]), left_of(rows[3]));
             let right = Columns(right_of(rows[0]), right_of(rows[1]), right_of(rows[2]), right_of(rows[3]));
-            if (BLOCKS == 1u) {
-              rank4_update(&left0, &right0, select(vec4f(), vec4f(x[at.x]), inside.x), left, right);
-            } else {
-              let a = mat4x4f(vec4f(x[at.x]), vec4f(x[at.y]), vec4f(x[at.z]), vec4f(x[at.w]));
-              rank4_update(&left0, &right0, select(vec4f(), a[0], inside.x), left, right);
+            rank4_update(&left0, &right0, select(vec4f(), a[0], inside.x), left, right);
+            if (BLOCKS > 1u) {
               rank4_update(&left1, &right1, select(vec4f(), a[1], inside.y), left, right);
               rank4_update(&left2, &right2, select(vec4f(), a[2], inside.z), left, right);
               rank4_update(&left3, &right3, select(vec4f(), a[3], inside.w), left, right);
