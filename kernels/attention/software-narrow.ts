@@ -5,8 +5,9 @@ import { attentionUniforms } from "./problem.ts";
 
 /**
  * Flash attention (Dao et al. 2022) as attentionSoftware has it, for heads whose columns (COLUMNS vec4) are few enough to be unrolled:
- * queries and sums stay with the lane, which has four queries, LANES apart, and a tile has LANES keys.
+ * queries and sums stay with the lane, which has four queries, LANES apart, and takes the keys LANES at a time.
  * Loads and stores stand in loops as long as a uniform says, so that they aren't unrolled: compiling one costs as much as 30 multiply-adds.
+ * Those loops, and that over the keys, are tested at their end, as attentionSoftware's.
  */
 export const attentionSoftwareNarrow = defineKernel({
   name: "attention",
@@ -53,23 +54,34 @@ export const attentionSoftwareNarrow = defineKernel({
       let end = select(uniforms.keys, min(uniforms.keys, block * QUERIES + QUERIES), causal);
 
       var rows: array<vec4f, ROWS>;
-      for (var i = 0u; i < 4u * uniforms.head_dim; i++) {
+      var i = 0u;
+      loop {
         let row = sample * uniforms.queries + min(first + i / COLUMNS * LANES, uniforms.queries - 1u);
         let x = q[row * uniforms.q_width + uniforms.q_column + head * uniforms.head_dim + i % COLUMNS];
         rows[i] = vec4f(x) * uniforms.scale;
+        continuing {
+          i++;
+          break if i >= 4u * uniforms.head_dim;
+        }
       }
 
       var sums: array<vec4f, ROWS>;
       var largest = vec4f(-1e30);                                    // online softmax (Milakov and Gimelshein 2018), by query
       var total = vec4f();
-      for (var key = 0u; key < end; key += LANES) {
+      var key = 0u;
+      loop {
         let row = sample * uniforms.keys + min(key + lane, uniforms.keys - 1u);
         let k_at = row * uniforms.k_width + uniforms.k_column + head * uniforms.head_dim;
         let v_at = row * uniforms.v_width + uniforms.v_column + head * uniforms.head_dim;
         var quads = array<vec4f, COLUMNS>();                         // of the lane's key; spelt out as Dawn clears a bare var only once
-        for (var c = 0u; c < uniforms.head_dim; c++) {
-          for (var i = 1u; i < COLUMNS; i++) { quads[i - 1u] = quads[i]; }
-          quads[COLUMNS - 1u] = vec4f(k[k_at + c]);
+        var load = 0u;
+        loop {
+          for (var n = 1u; n < COLUMNS; n++) { quads[n - 1u] = quads[n]; }
+          quads[COLUMNS - 1u] = vec4f(k[k_at + load]);
+          continuing {
+            load++;
+            break if load >= uniforms.head_dim;
+          }
         }
         var scores = array<vec4f, LANES>();
         for (var c = 0u; c < COLUMNS; c++) {
@@ -92,9 +104,14 @@ export const attentionSoftwareNarrow = defineKernel({
           total += scores[j];
         }
 
-        for (var c = 0u; c < uniforms.head_dim; c++) {
-          for (var i = 1u; i < COLUMNS; i++) { quads[i - 1u] = quads[i]; }
-          quads[COLUMNS - 1u] = vec4f(v[v_at + c]);
+        load = 0u;
+        loop {
+          for (var n = 1u; n < COLUMNS; n++) { quads[n - 1u] = quads[n]; }
+          quads[COLUMNS - 1u] = vec4f(v[v_at + load]);
+          continuing {
+            load++;
+            break if load >= uniforms.head_dim;
+          }
         }
         for (var c = 0u; c < COLUMNS; c++) {
           let values = spread(quads[c]);
@@ -104,15 +121,24 @@ export const attentionSoftwareNarrow = defineKernel({
             sums[r * COLUMNS + c] = sum;
           }
         }
+        continuing {
+          key += LANES;
+          break if key >= end;
+        }
       }
 
-      for (var i = 0u; i < 4u * uniforms.head_dim; i++) {
+      i = 0u;
+      loop {
         let row = first + i / COLUMNS * LANES;
         if (row < uniforms.queries) {
           y[((sample * uniforms.queries + row) * uniforms.heads + head) * uniforms.head_dim + i % COLUMNS] = sums[0] / total[0];
         }
         for (var n = 1u; n < ROWS; n++) { sums[n - 1u] = sums[n]; }  // what comes next moves to the front: no index at run time
         if (i % COLUMNS == COLUMNS - 1u) { total = total.yzww; }
+        continuing {
+          i++;
+          break if i >= 4u * uniforms.head_dim;
+        }
       }
     }`,
 });

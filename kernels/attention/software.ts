@@ -12,6 +12,7 @@ import { attentionSoftwareNarrow } from "./software-narrow.ts";
  * go round with subgroupBroadcast: one load for 8 LANES multiply-adds, and softmax needs nothing from other lanes. The head's
  * columns are walked in a loop, not unrolled, so one pipeline serves every head width and is small (this driver compiles a load in
  * about 8 ms a component). The price: the sums stay in y between two tiles of keys, and q is read again for each.
+ * Loops are tested at their end (every count is above 0): of one that is tested first, lavapipe runs the body once more for no lane.
  * y is f32 whatever the type of q, k and v. Widths and columns count vec4.
  */
 export const attentionSoftware = defineKernel({
@@ -85,18 +86,24 @@ export const attentionSoftware = defineKernel({
 
       var largest = vec2f(-1e30);                                    // online softmax (Milakov and Gimelshein 2018), by query
       var total = vec2f();
-      for (var key = 0u; key < end; key += KEYS) {
+      var key = 0u;
+      loop {
         var key_row: array<u32, KEY_BLOCKS>;
         var scores = array<Scores, KEY_BLOCKS>();                    // spelt out: Dawn (webgpu 0.6.2) clears a bare var only once
         for (var b = 0u; b < KEY_BLOCKS; b++) {
           key_row[b] = sample * uniforms.keys + min(key + LANES * b + lane, uniforms.keys - 1u);
         }
 
-        for (var c = 0u; c < uniforms.head_dim; c++) {
+        var c = 0u;
+        loop {
           let pair = transpose(mat2x4f(vec4f(q[q_at.x + c]), vec4f(q[q_at.y + c]))) * uniforms.scale;
           for (var b = 0u; b < KEY_BLOCKS; b++) {
             let k_at = key_row[b] * uniforms.k_width + uniforms.k_column + head * uniforms.head_dim;
             scores[b] = add_scores(scores[b], vec4f(k[k_at + c]), pair);
+          }
+          continuing {
+            c++;
+            break if c >= uniforms.head_dim;
           }
         }
 
@@ -117,7 +124,8 @@ export const attentionSoftware = defineKernel({
         }
 
         let factor = select(vec2f(1.0), 1.0 / total, key + KEYS >= end);
-        for (var c = 0u; c < uniforms.head_dim; c++) {
+        c = 0u;
+        loop {
           // The first tile reads y too, whatever it holds: a branch costs all the other tiles more.
           var sums = mat2x4f(
             select(vec4f(), y[y_at.x + c] * keep.x, key > 0u),
@@ -129,6 +137,14 @@ export const attentionSoftware = defineKernel({
           }
           if (query.x < uniforms.queries) { y[y_at.x + c] = sums[0] * factor.x; }
           if (query.y < uniforms.queries) { y[y_at.y + c] = sums[1] * factor.y; }
+          continuing {
+            c++;
+            break if c >= uniforms.head_dim;
+          }
+        }
+        continuing {
+          key += KEYS;
+          break if key >= end;
         }
       }
     }`,

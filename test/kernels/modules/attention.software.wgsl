@@ -89,18 +89,24 @@ fn compute_tile(tile: u32, lane: u32) {
 
   var largest = vec2f(-1e30);                                    // online softmax (Milakov and Gimelshein 2018), by query
   var total = vec2f();
-  for (var key = 0u; key < end; key += KEYS) {
+  var key = 0u;
+  loop {
     var key_row: array<u32, KEY_BLOCKS>;
     var scores = array<Scores, KEY_BLOCKS>();                    // spelt out: Dawn (webgpu 0.6.2) clears a bare var only once
     for (var b = 0u; b < KEY_BLOCKS; b++) {
       key_row[b] = sample * uniforms.keys + min(key + LANES * b + lane, uniforms.keys - 1u);
     }
 
-    for (var c = 0u; c < uniforms.head_dim; c++) {
+    var c = 0u;
+    loop {
       let pair = transpose(mat2x4f(vec4f(q[q_at.x + c]), vec4f(q[q_at.y + c]))) * uniforms.scale;
       for (var b = 0u; b < KEY_BLOCKS; b++) {
         let k_at = key_row[b] * uniforms.k_width + uniforms.k_column + head * uniforms.head_dim;
         scores[b] = add_scores(scores[b], vec4f(k[k_at + c]), pair);
+      }
+      continuing {
+        c++;
+        break if c >= uniforms.head_dim;
       }
     }
 
@@ -121,7 +127,8 @@ fn compute_tile(tile: u32, lane: u32) {
     }
 
     let factor = select(vec2f(1.0), 1.0 / total, key + KEYS >= end);
-    for (var c = 0u; c < uniforms.head_dim; c++) {
+    c = 0u;
+    loop {
       // The first tile reads y too, whatever it holds: a branch costs all the other tiles more.
       var sums = mat2x4f(
         select(vec4f(), y[y_at.x + c] * keep.x, key > 0u),
@@ -133,6 +140,14 @@ fn compute_tile(tile: u32, lane: u32) {
       }
       if (query.x < uniforms.queries) { y[y_at.x + c] = sums[0] * factor.x; }
       if (query.y < uniforms.queries) { y[y_at.y + c] = sums[1] * factor.y; }
+      continuing {
+        c++;
+        break if c >= uniforms.head_dim;
+      }
+    }
+    continuing {
+      key += KEYS;
+      break if key >= end;
     }
   }
 }
