@@ -12,7 +12,7 @@ export const ticketUniforms = { tiles: "u32", workers: "u32" } as const;
 
 /**
  * The entry point of a kernel whose workgroup is one subgroup (tunable LANES): calls the kernel's `compute_tile(tile: u32, lane: u32)`
- * for each tile that this workgroup gets hold of.
+ * for each tile that this workgroup gets hold of. The loop is tested at its end, or lavapipe would run its body once more for no lane.
  */
 export const ticketMain = defineSnippet({
   name: "ticket_main",
@@ -25,8 +25,11 @@ export const ticketMain = defineSnippet({
 
     @compute @workgroup_size(LANES)
     fn main(@builtin(subgroup_invocation_id) lane: u32) {
-      for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
-        compute_tile(tile, lane);
+      var tile = next_tile(lane);
+      loop {
+        if (tile < uniforms.tiles) { compute_tile(tile, lane); }
+        tile = next_tile(lane);
+        continuing { break if tile >= uniforms.tiles; }
       }
       if (lane == 0u) {
         if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were

@@ -9,7 +9,7 @@ import { needsMoreRows, withRowsAround } from "./wrap-rows.ts";
 export { type Conv2dOptions, type Convolution, convolutionOf, type Padding } from "./convolution.ts";
 export { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 export { conv2dNaive } from "./naive.ts";
-export { type Conv2dRung, conv2dRungs, takesSoftware } from "./rungs.ts";
+export { type Conv2dRung, conv2dRungs, softwareGeglu, takesSoftware } from "./rungs.ts";
 export { conv2dSoftware, conv2dSoftwareHalves } from "./software.ts";
 export { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
 

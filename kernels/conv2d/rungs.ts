@@ -2,14 +2,14 @@
 import { type Device, expectBindable, type Grid, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { activated } from "../activation.ts";
 import { add } from "../add.ts";
-import { epilogueTerms } from "../matmul/epilogue.ts";
+import { epilogueTerms, term } from "../matmul/epilogue.ts";
 import { type MatrixPlan, matrixPlan } from "../matmul/matrix-plan.ts";
 import { words } from "../matmul/matrix-tile.ts";
 import { addSlabs, emptySlabs } from "../matmul/slabs.ts";
 import { slabUniforms, slicedTile, tileGrid, tileOf } from "../matmul/tile.ts";
 import { activationCode } from "../snippets.ts";
 import { ticketsFor } from "../tickets.ts";
-import { type Band, bandsOf, type Conv2dOptions, type Convolution } from "./convolution.ts";
+import { type Band, bandsOf, type Conv2dOptions, type Convolution, convolutionOf } from "./convolution.ts";
 import { conv2dMatrix, conv2dMatrixSlab } from "./matrix.ts";
 import { conv2dNaive } from "./naive.ts";
 import { conv2dSoftware, conv2dSoftwareHalves } from "./software.ts";
@@ -138,24 +138,40 @@ function software(x: Tensor, weight: Tensor, options: Conv2dOptions, sizes: Conv
       return residual ? add(y, residual) : y;
     });
   }
-  const lanes = x.device.subgroupSize;
-  return eachBand(x, weight, options, sizes, 4, ({ buffers, uniforms }) => {
-    const blocks = uniforms.rows <= 2 * lanes ? 1 : 4;
-    const quads = sizes.outputs <= 4 * lanes ? 1 : 2;
-    const down = Math.ceil(uniforms.rows / (blocks * lanes));
-    const tiles = down * Math.ceil(sizes.outputs / (4 * quads * lanes));
-    const tickets = ticketsFor(x.device, tiles);
-    const counts = { four: 4, parts: blocks * quads, down, ...tickets.uniforms };
-    const values = { ...uniforms, channel_quads: sizes.channels / 4, quads: sizes.outputs / 4, ...counts };
-    const bound = { ...buffers, ...tickets.buffers };
-    const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: flagsOf(sizes) };
-    if (weight.dtype === "f16" && quads === 2 && sizes.outputs % 8 === 0) {
-      expectBindable(conv2dSoftwareHalves.name, weight, x.device.limits); // an error shall call it what it is, not words
-      conv2dSoftwareHalves.launch({ ...bound, weight: words(weight) }, values, tickets.grid, variant);
-    } else {
-      conv2dSoftware.launch(bound, values, tickets.grid, variant);
-    }
+  return eachBand(x, weight, options, sizes, 4, (launch) => launchSoftware(launch, sizes));
+}
+
+/** geglu(x * weight + bias) in one launch of the software rung, values before gates, both in eights: [samples, H', W', outputs / 2]. */
+export function softwareGeglu(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
+  const sizes = convolutionOf(x, weight, { bias });
+  expectQuads({ bias }, { ...sizes, outputs: sizes.outputs / 4 });
+  const stored = { ...sizes, outputs: sizes.outputs / 2 };
+  return eachBand(x, weight, { bias }, stored, 4, ({ buffers, uniforms }) => {
+    launchSoftware({ buffers, uniforms: { ...uniforms, terms: uniforms.terms | term.gates } }, sizes);
   });
+}
+
+/** `sizes.outputs`: columns of the weights, gates included. */
+function launchSoftware({ buffers, uniforms }: Launch, { channels, outputs, wrap }: Convolution): void {
+  const { weight } = buffers;
+  const { device } = weight;
+  const lanes = device.subgroupSize;
+  const gates = (uniforms.terms & term.gates) !== 0;
+  const blocks = uniforms.rows <= 2 * lanes ? 1 : 4;
+  const quads = outputs <= 4 * lanes && !gates ? 1 : 2;
+  const down = Math.ceil(uniforms.rows / (blocks * lanes));
+  const tickets = ticketsFor(device, down * Math.ceil(outputs / (4 * quads * lanes)));
+  const counts = { four: 4, parts: blocks * quads, down, ...tickets.uniforms };
+  const widths = { channel_quads: channels / 4, quads: outputs / (gates ? 8 : 4), weight_quads: outputs / 4 };
+  const values = { ...uniforms, ...widths, ...counts };
+  const bound = { ...buffers, ...tickets.buffers };
+  const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: { WRAP: wrap } };
+  if (weight.dtype === "f16" && quads === 2 && outputs % 8 === 0) {
+    expectBindable(conv2dSoftwareHalves.name, weight, device.limits); // an error shall call it what it is, not words
+    conv2dSoftwareHalves.launch({ ...bound, weight: words(weight) }, values, tickets.grid, variant);
+  } else {
+    conv2dSoftware.launch(bound, values, tickets.grid, variant);
+  }
 }
 
 /** Whether channels (and where they lie in channelAdd) come in fours. */

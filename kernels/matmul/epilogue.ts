@@ -14,8 +14,8 @@ export interface EpilogueOptions {
   readonly activation?: Activation;
 }
 
-/** Bits of the uniform `terms`. */
-export const term = { bias: 1, channelAdd: 2, residual: 4 } as const;
+/** Bits of the uniform `terms`. `gates`: of columns that are values and gates (on the software rung; elsewhere a tunable, gegluCode). */
+export const term = { bias: 1, channelAdd: 2, residual: 4, gates: 8 } as const;
 
 export interface EpilogueTensors {
   readonly bias?: Tensor | undefined;

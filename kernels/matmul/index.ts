@@ -4,7 +4,7 @@ import { conv2d, takesSoftware } from "../conv2d/index.ts";
 import { geglu } from "../geglu.ts";
 import { checkEpilogue } from "./epilogue.ts";
 import { type MatmulOptions, type Product, productOf } from "./product.ts";
-import { type MatmulRung, matmulRungs, matrixFits, matrixGeglu, tiledGeglu } from "./rungs.ts";
+import { type MatmulRung, matmulRungs, matrixFits, matrixGeglu, softwareGeglu, tiledGeglu } from "./rungs.ts";
 
 export { matmulMatrix, matmulMatrixSlab } from "./matrix.ts";
 
@@ -27,8 +27,8 @@ export function matmul(x: Tensor, weight: Tensor, options: MatmulOptions = {}, r
 }
 
 /**
- * geglu(x weight + bias) (Shazeer 2020): x [..., K], weight [K, 2 N], values before gates -> [..., N]. One launch on GPUs, where the
- * wide product is never stored. Throws as matmul does, and for an odd number of columns.
+ * geglu(x weight + bias) (Shazeer 2020): x [..., K], weight [K, 2 N], values before gates -> [..., N]. One launch on the fast
+ * rungs, where the wide product is never stored. Throws as matmul does, and for an odd number of columns.
  */
 export function matmulGeglu(x: Tensor, weight: Tensor, { bias }: { bias?: Tensor | undefined } = {}, rung?: MatmulRung): Tensor {
   const product = productOf(x, weight, {});
@@ -36,6 +36,7 @@ export function matmulGeglu(x: Tensor, weight: Tensor, { bias }: { bias?: Tensor
   const chosen = rung ?? chooseRung(x, weight, {}, product);
   if (partsOf(weight, {}, product) > 1) return x.device.scope(() => geglu(matmul(x, weight, { bias }, rung)));
   if (chosen === "matrix" && product.columns % 16 === 0) return matrixGeglu(x, weight, bias, product);
+  if (chosen === "software" && product.columns % 16 === 0) return softwareGeglu(x, weight, bias, product);
   if (chosen === "tiled" && product.columns % 8 === 0) return tiledGeglu(x, weight, bias, product);
   return x.device.scope(() => geglu(matmulRungs[chosen](x, weight, { bias }, product)));
 }

@@ -1,7 +1,7 @@
 /** @file The rungs of GEMM as functions of one signature: how each is launched, in bands of rows where a tensor is large. */
 import { perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { inBands } from "../bands.ts";
-import { conv2d } from "../conv2d/index.ts";
+import { conv2d, softwareGeglu as convolutionGeglu } from "../conv2d/index.ts";
 import { activationCode } from "../snippets.ts";
 import { epilogueTerms, gegluCode } from "./epilogue.ts";
 import { matmulMatrix, matmulMatrixSlab } from "./matrix.ts";
@@ -132,6 +132,12 @@ export function tiledGeglu(x: Tensor, weight: Tensor, bias: Tensor | undefined, 
     });
   });
   return y;
+}
+
+/** The same on the software rung, where values and gates are eights. */
+export function softwareGeglu(x: Tensor, weight: Tensor, bias: Tensor | undefined, { rows, inner, columns }: Product): Tensor {
+  const y = convolutionGeglu(x.reshape([1, rows, 1, inner]), weight.reshape([1, 1, inner, columns]), bias);
+  return y.reshape([...x.shape.slice(0, -1), columns / 2]);
 }
 
 function refuseMatrix(x: Tensor, weight: Tensor, { inner, columns }: Product): never {

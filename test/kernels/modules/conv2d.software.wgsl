@@ -15,7 +15,7 @@ const ACTIVATION = 0u;
 const LANES = 8u;
 const BLOCKS = 4u;
 const QUADS = 2u;
-struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, four: u32, parts: u32, down: u32, tiles: u32, workers: u32 }
+struct Uniforms { rows: u32, out_width: u32, sample_pixels: u32, first_sample: u32, first_row: u32, first_input_row: u32, input_rows: u32, width: u32, map_height: u32, map_width: u32, kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32, upsample: u32, terms: u32, added_width: u32, added_column: u32, channel_quads: u32, quads: u32, weight_quads: u32, four: u32, parts: u32, down: u32, tiles: u32, workers: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Element4>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element4>;
@@ -33,8 +33,11 @@ fn next_tile(lane: u32) -> u32 {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(subgroup_invocation_id) lane: u32) {
-  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
-    compute_tile(tile, lane);
+  var tile = next_tile(lane);
+  loop {
+    if (tile < uniforms.tiles) { compute_tile(tile, lane); }
+    tile = next_tile(lane);
+    continuing { break if tile >= uniforms.tiles; }
   }
   if (lane == 0u) {
     if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
@@ -214,11 +217,24 @@ fn shift_lanes(sums: ptr<function, Sums>, next: vec4f) {
   if (LANES == 4u) { (*sums)[3] = next; }
 }
 
+// First of a lane's columns of the weights, in fours; of two lanes that work together the first has eight values, the other their gates.
+fn first_quad(own: u32, gates: bool) -> u32 {
+  return select(own * QUADS, own / 2u * 2u + (own % 2u) * uniforms.quads, gates);
+}
+
+// Sums of two rows, values in even lanes and their gates in odd ones -> value * gelu(gate), the first row's in even lanes.
+fn gated_between_two(first: vec4f, second: vec4f, lane: u32) -> vec4f {
+  let odd = lane % 2u == 1u;
+  let other = subgroupShuffle(select(second, first, odd), lane ^ 1u);
+  return select(first, other, odd) * gelu4(select(other, second, odd));
+}
+
 fn compute_tile(tile: u32, lane: u32) {
   let place = vec2u(tile / uniforms.down, tile % uniforms.down);
   let first_row = place.y * BLOCKS * LANES;
   let own = place.x * LANES + lane;
-  let columns = find_columns(own);
+  let gates = (uniforms.terms & 8u) != 0u;
+  let columns = find_columns(first_quad(own, gates));
   let pixels = find_pixels(vec4u(first_row + lane) + vec4u(0u, 1u, 2u, 3u) * LANES);
 
   var left0: Sums;
@@ -230,12 +246,15 @@ fn compute_tile(tile: u32, lane: u32) {
   var right2: Sums;
   var right3: Sums;
   var k = 0u;                                                       // row of the weights [KH * KW * C, O]
-  for (var dy = 0u; dy < uniforms.kernel_height; dy++) {
-    for (var dx = 0u; dx < uniforms.kernel_width; dx++) {
+  var dy = 0u;
+  loop {
+    var dx = 0u;
+    loop {
       let taps = input_pixels(pixels, dy, dx);
       let inside = taps != vec4u(OUTSIDE);
       var at = select(vec4u(), taps, inside) * uniforms.channel_quads;
-      for (var c = 0u; c < uniforms.channel_quads; c++) {
+      let end = k + 4u * uniforms.channel_quads;
+      loop {
         var rows: array<WeightRow, 4>;
         var a: array<vec4f, 4>;
         if (BLOCKS == 1u) {
@@ -245,7 +264,8 @@ fn compute_tile(tile: u32, lane: u32) {
           rows[3] = load_row(k + 3u, columns);
           a[0] = vec4f(x[at.x]);
         } else {
-          for (var i = 0u; i < uniforms.four; i++) {                // registers in turn: after four rounds all are where they belong
+          var i = 0u;
+          loop {                                                    // registers in turn: after four rounds all are where they belong
             rows[0] = rows[1];
             rows[1] = rows[2];
             rows[2] = rows[3];
@@ -255,6 +275,10 @@ fn compute_tile(tile: u32, lane: u32) {
             a[2] = a[3];
             a[3] = vec4f(x[at.x]);
             at = at.yzwx;
+            continuing {
+              i++;
+              break if i >= uniforms.four;
+            }
           }
         }
         k += 4u;
@@ -267,21 +291,43 @@ fn compute_tile(tile: u32, lane: u32) {
           rank4_update(&left3, &right3, select(vec4f(), a[3], inside.w), left, right);
         }
         at += 1u;
+        continuing { break if k >= end; }
       }
+      continuing {
+        dx++;
+        break if dx >= uniforms.kernel_width;
+      }
+    }
+    continuing {
+      dy++;
+      break if dy >= uniforms.kernel_height;
     }
   }
 
   let left_bias = bias_of(columns.x);
   let right_bias = bias_of(columns.y);
-  for (var part = 0u; part < uniforms.parts; part++) {              // of each block of rows the left, then the right columns
+  var part = 0u;                                                    // of each block of rows the left, then the right columns
+  loop {
     let side = part % QUADS;
-    let quad = own * QUADS + side;
-    for (var i = 0u; i < uniforms.four * (LANES / 4u); i++) {
-      let row = first_row + (part / QUADS) * LANES + i;
-      if (row < uniforms.rows && quad < uniforms.quads) {
-        y[row * uniforms.quads + quad] = Element4(epilogue(left0[0], select(left_bias, right_bias, side == 1u), row, quad));
+    let side_bias = select(left_bias, right_bias, side == 1u);
+    let quad = select(own * QUADS, own / 2u * 2u, gates) + side;
+    var i = 0u;
+    loop {
+      var row = first_row + (part / QUADS) * LANES + i;
+      var value = left0[0] + side_bias;
+      let stores = !gates || i % 2u == 0u;
+      if (gates && stores) {
+        value = gated_between_two(value, left0[1] + side_bias, lane);
+        row += lane % 2u;
+      }
+      if (stores && row < uniforms.rows && quad < uniforms.quads) {
+        y[row * uniforms.quads + quad] = Element4(epilogue(value, vec4f(), row, quad));
       }
       shift_lanes(&left0, vec4f());
+      continuing {
+        i++;
+        break if i >= uniforms.four * (LANES / 4u);
+      }
     }
     if (QUADS == 1u) {
       left0 = left1;
@@ -296,15 +342,19 @@ fn compute_tile(tile: u32, lane: u32) {
       right2 = left3;
       left3 = right3;
     }
+    continuing {
+      part++;
+      break if part >= uniforms.parts;
+    }
   }
 }
 
 struct WeightRow { left: vec4f, right: vec4f }
 
-fn find_columns(own: u32) -> vec2u { return min(vec2u(own * QUADS) + vec2u(0u, 1u), vec2u(uniforms.quads - 1u)); }
+fn find_columns(first: u32) -> vec2u { return min(vec2u(first, first + 1u), vec2u(uniforms.weight_quads - 1u)); }
 
 fn load_row(k: u32, columns: vec2u) -> WeightRow {
-  let row = k * uniforms.quads;
+  let row = k * uniforms.weight_quads;
   if (QUADS == 1u) { return WeightRow(vec4f(weight[row + columns.x]), vec4f()); }
   return WeightRow(vec4f(weight[row + columns.x]), vec4f(weight[row + columns.y]));
 }

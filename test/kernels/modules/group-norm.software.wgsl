@@ -24,8 +24,11 @@ fn next_tile(lane: u32) -> u32 {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(subgroup_invocation_id) lane: u32) {
-  for (var tile = next_tile(lane); tile < uniforms.tiles; tile = next_tile(lane)) {
-    compute_tile(tile, lane);
+  var tile = next_tile(lane);
+  loop {
+    if (tile < uniforms.tiles) { compute_tile(tile, lane); }
+    tile = next_tile(lane);
+    continuing { break if tile >= uniforms.tiles; }
   }
   if (lane == 0u) {
     if (atomicAdd(&tickets[1], 1u) == uniforms.workers - 1u) {      // the last one leaves them as they were
