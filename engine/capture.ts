@@ -46,7 +46,7 @@ export class Capture<T> {
     this.#kept = kept;
     this.#onDispose = onDispose;
     // Compilation goes on beside whatever the caller does next, such as streaming weights.
-    for (const launch of this.launches) void device.pipelines.compile(launch.kernel, launch.variant).catch(() => {});
+    for (const { kernel, variant } of this.launches) void device.prepare(kernel, variant).catch(() => {});
   }
 
   /** The dispatches of one run, in order. */
@@ -65,6 +65,7 @@ export class Capture<T> {
     // Given up while its pipelines compiled: it must not take memory any more.
     const isComplete = this.launches.every(({ tensors }) => tensors.every(({ allocation }) => !allocation.parked));
     if (!this.#disposed && isComplete) this.#build();
+    await this.device.warmUp?.done();
   }
 
   /** Runs the recorded work once, after everything recorded on the device so far. */

@@ -2,11 +2,13 @@
  * @file The device: limits, features and tier of one adapter, the memory of its tensors, and the way that recorded work takes to
  * its queue. Made from a GPU object, so nothing is global and Node and browser are alike.
  */
+import { adapterName } from "./adapter-name.ts";
 import { BindGroupCache } from "./bind-groups.ts";
 import type { Capture } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
 import { LimnError, OutOfMemoryError, ShaderError, ShapeError } from "./errors.ts";
 import { FailureWatch } from "./failure-watch.ts";
+import { dispatchNothing } from "./first-dispatch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { type Allocation, BufferFactory, type MemoryCounters, Pool, PooledAllocation } from "./pool.ts";
@@ -19,6 +21,7 @@ import type { Grid } from "./shape.ts";
 import { type DeviceCounters, type Replay, Submitter } from "./submitter.ts";
 import { elementCount, Tensor } from "./tensor.ts";
 import { isSoftware, type MatrixConfig, matrixConfigOf, matrixFeature, type Tier } from "./tier.ts";
+import { WarmUp, type WarmUpJob } from "./warm-up.ts";
 
 export class Device {
   readonly gpu: GPUDevice;
@@ -43,6 +46,8 @@ export class Device {
   readonly pipelines: PipelineCache;
   readonly bindGroups: BindGroupCache;
   readonly submitter: Submitter;
+  /** On software adapters with several threads. */
+  readonly warmUp: WarmUp | undefined;
   /** Called with every module's output while a trace is on: a tap. */
   observer: ((name: string, output: Tensor) => void) | undefined;
 
@@ -77,6 +82,7 @@ export class Device {
     this.#failures = new FailureWatch(gpu, { software: this.isSoftware, patience, memory: () => ({ ...this.memory }) });
     this.pipelines = new PipelineCache(gpu, info, this.#failures);
     this.submitter = new Submitter(gpu);
+    if (this.isSoftware && hostThreads > 1) this.warmUp = new WarmUp(this, () => this.#openHelper());
     this.#buffers = new BufferFactory(gpu, limits.maxBufferSize, {
       destroyed: (buffer) => this.bindGroups.forget(buffer),
       makeRoom: () => this.trim(),
@@ -233,6 +239,18 @@ export class Device {
     return this.#recover((failure) => failure === error || failure instanceof ShaderError || failure.code === "GPU_ERROR");
   }
 
+  /** Compiles a variant beside other work; on a software adapter to machine code, see warm-up.ts. */
+  prepare(kernel: KernelDefinition, variant: Variant): Promise<void> {
+    const compiled = this.pipelines.compile(kernel, variant);
+    this.warmUp?.add({ kernel, variant }, compiled);
+    return compiled;
+  }
+
+  /** See Warmer. */
+  warm(job: WarmUpJob): Promise<void> {
+    return dispatchNothing(this.gpu, this.pipelines, job);
+  }
+
   /** Adds one dispatch to what is being recorded. Called by Kernel.launch. */
   record(
     kernel: KernelDefinition,
@@ -329,8 +347,16 @@ export class Device {
 
   /** Ends the device. Tensors of it can't be used any more. */
   close(): void {
+    this.warmUp?.close();
     this.#failures.close();
     this.gpu.destroy();
+  }
+
+  /** Another device of the same driver. */
+  async #openHelper(): Promise<Device | undefined> {
+    const adapter = await this.origin.requestAdapter({ powerPreference: "high-performance" });
+    const isSame = adapter !== null && adapterName(adapter.info) === adapterName(this.info);
+    return isSame ? Device.create(this.origin, { adapter }) : undefined;
   }
 
   /** Lets work go on after a failure that its taker has dealt with. */

@@ -45,6 +45,7 @@ export const bufferUsage = {
   COPY_DST: 8,
   UNIFORM: 64,
   STORAGE: 128,
+  INDIRECT: 256,
   QUERY_RESOLVE: 512,
 } as const;
 

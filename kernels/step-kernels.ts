@@ -9,7 +9,7 @@ import { guidanceKernel } from "./guidance.ts";
 /** Compiles guidance on U-Net outputs of dtype `output`, and the sum of f32 latents in slots. @throws ShaderError */
 export async function compileStepKernels(device: Device, output: DType): Promise<void> {
   await Promise.all([
-    device.pipelines.compile(guidanceKernel, { types: { Element: output } }),
-    device.pipelines.compile(combineSlotsKernel, { types: { Element: "f32" } }),
+    device.prepare(guidanceKernel, { types: { Element: output } }),
+    device.prepare(combineSlotsKernel, { types: { Element: "f32" } }),
   ]);
 }

@@ -70,6 +70,8 @@ export class LoadedModel {
   static async #loadOnce(source: ModelSource, options: LoadOptions): Promise<LoadedModel> {
     const opened = await openModel(source, options);
     let loaded: LoadedModel | undefined;
+    const stop = () => options.device.warmUp?.stop();
+    options.signal?.addEventListener("abort", stop);
     try {
       loaded = new LoadedModel(options.device, opened);
       await loaded.#recall(options.precisions);
@@ -93,9 +95,13 @@ export class LoadedModel {
       options.device.check();
       return loaded;
     } catch (error) {
+      stop();
+      await options.device.warmUp?.done();
       loaded?.free();
       opened.free();
       throw error;
+    } finally {
+      options.signal?.removeEventListener("abort", stop);
     }
   }
 

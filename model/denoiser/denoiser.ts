@@ -104,11 +104,12 @@ export class UNetDenoiser implements Denoiser {
       countNonFinite(out, nonFinite);
       return out;
     });
+    this.#compileStepKernels().catch(() => {}); // beside the others; `ready` reports it
   }
 
   /** Pipelines compiled, bind groups built. */
   async ready(): Promise<void> {
-    await Promise.all([this.prepared.ready(), this.step.ready(), compileStepKernels(this.#device, this.step.result.dtype)]);
+    await Promise.all([this.prepared.ready(), this.step.ready(), this.#compileStepKernels()]);
   }
 
   /** To be called when `context` has new contents. */
@@ -239,6 +240,10 @@ export class UNetDenoiser implements Denoiser {
     this.#denoised = results.shown ?? guided;
     this.#results.push(...Object.values(results).filter((tensor) => tensor !== undefined));
     return { guided, negative };
+  }
+
+  #compileStepKernels(): Promise<void> {
+    return compileStepKernels(this.#device, this.step.result.dtype);
   }
 
   #guided(out: Tensor): Tensor {
