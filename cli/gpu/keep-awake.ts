@@ -34,7 +34,8 @@ let kept = false;
 
 /** For a software adapter, once a process; LIMN_KEEP_AWAKE=0 leaves it. */
 export function keepAwake(): void {
-  if (kept || !gpuWaits || process.env["LIMN_KEEP_AWAKE"] === "0") return;
+  const { LIMN_KEEP_AWAKE: wish } = process.env;
+  if (kept || !gpuWaits || wish === "0") return;
   kept = true;
   const cores = thisMachine();
   if (!fallAsleep(cores)) return;

@@ -7,6 +7,8 @@ import { closeTo, forEachDType, needs, useDevice } from "./harness.ts";
 
 // Sums of up to 132 products in f32, of numbers around 1; f16 adds one rounding of the result, 2^-11 of its size.
 const tolerance = { f32: 4e-6, f16: 1e-3 };
+// Between two launches values and gates are rounded, too.
+const ofTwoLaunches = { f32: 4e-6, f16: 2e-3 };
 
 /** Rows, inner numbers, columns of values and gates: part of a tile, several, and what goes by two launches. */
 const sizes = [
@@ -36,7 +38,7 @@ describe.for([1, 3, 64])("GEGLU, %i host threads", (hostThreads) => {
           closeTo(
             actual,
             geglu(Float32Array.from(wide), rows, columns / 2),
-            tolerance[dtype],
+            (columns % 16 === 0 ? tolerance : ofTwoLaunches)[dtype],
             `[${rows}, ${inner}] x ${columns}`,
           );
         }
