@@ -1,12 +1,21 @@
 import { describe, expect, test } from "vitest";
 import type { Tensor } from "../../engine/index.ts";
 import { attention } from "../../kernels/attention/index.ts";
+import { conv2d } from "../../kernels/conv2d/index.ts";
 import { groupNorm } from "../../kernels/group-norm/index.ts";
 import { createDevice, needs, useDevice } from "./harness.ts";
 
-/** More tiles than workgroups, as many, and fewer: 18 of narrow heads, 42 of wide ones, 10 of group-norm. */
+/** More tiles than workgroups, as many, and fewer: 14 of convolution, 18 of narrow heads, 42 of wide ones, 10 of group-norm. */
 const operations: readonly { readonly name: string; readonly shape: readonly number[]; readonly run: (x: Tensor) => Tensor }[] = [
   { name: "attention, narrow heads", shape: [2, 65, 24], run: (x) => attention(x, x, x, { heads: 3, headDim: 8 }) },
+  {
+    name: "convolution",
+    shape: [2, 9, 11, 24],
+    run: (x) => {
+      const window = Float32Array.from({ length: 9 * 24 * 100 }, (_, i) => Math.sin(i));
+      return conv2d(x, x.device.upload(window, [3, 3, 24, 100], "f32"), { padding: 1 }, "software");
+    },
+  },
   {
     name: "attention, wide heads, causal",
     shape: [2, 97, 60],
