@@ -45,7 +45,7 @@ export class Profiler {
     let index = 0;
     for (const command of commands) {
       if (isCopy(command)) {
-        encodeCommands(encoder, [command]);
+        encodeCommands([encoder], [command]);
         continue;
       }
       const pass = encoder.beginComputePass({

@@ -40,7 +40,7 @@ export class Submitter {
 
   submit(commands: readonly Command[]): void {
     if (this.profiler) this.#profile(this.profiler, commands);
-    else this.#give(this.#encode(commands));
+    else this.#give(this.#encode(commands)[0]!);
   }
 
   replay({ commands, cuts, encoded }: Replay): void {
@@ -55,21 +55,21 @@ export class Submitter {
     }
     let millis = 0;
     cuts.run(commands.length, this.#gpu.queue, ({ begin, end }) => {
-      const timed = this.#timed(end - begin === commands.length ? commands : commands.slice(begin, end));
-      millis += timed.millis;
-      this.#give(timed.buffer);
+      const start = performance.now();
+      const [buffer] = this.#encode(end - begin === commands.length ? commands : commands.slice(begin, end));
+      millis += performance.now() - start;
+      this.#give(buffer!);
     });
-    this.#remember(millis, commands.length);
+    this.#remember(millis, commands.length, 1);
   }
 
   /** Encodes a replay so often that `runs` of it lie ready. */
   encodeAhead({ commands, encoded }: Replay, runs: number): void {
-    if (this.profiler) return;
-    while (encoded.length < Math.min(runs, mostAhead)) {
-      const { buffer, millis } = this.#timed(commands);
-      encoded.push(buffer);
-      this.#remember(millis, commands.length);
-    }
+    const missing = Math.min(runs, mostAhead) - encoded.length;
+    if (this.profiler || missing <= 0) return;
+    const start = performance.now();
+    encoded.push(...this.#encode(commands, missing));
+    this.#remember(performance.now() - start, commands.length, missing);
   }
 
   /**
@@ -91,20 +91,15 @@ export class Submitter {
     this.#gpu.queue.submit([buffer]);
   }
 
-  #timed(commands: readonly Command[]): { buffer: GPUCommandBuffer; millis: number } {
-    const start = performance.now();
-    const buffer = this.#encode(commands);
-    return { buffer, millis: performance.now() - start };
+  #remember(millis: number, dispatches: number, replays: number): void {
+    const { replayMicros } = this.counters;
+    for (let i = 0; i < replays; i++) replayMicros.push((1000 * millis) / (replays * dispatches));
+    replayMicros.splice(0, replayMicros.length - remembered);
   }
 
-  #remember(millis: number, dispatches: number): void {
-    this.counters.replayMicros.push((1000 * millis) / dispatches);
-    if (this.counters.replayMicros.length > remembered) this.counters.replayMicros.shift();
-  }
-
-  #encode(commands: readonly Command[]): GPUCommandBuffer {
-    const encoder = this.#gpu.createCommandEncoder();
-    encodeCommands(encoder, commands);
-    return encoder.finish();
+  #encode(commands: readonly Command[], times = 1): GPUCommandBuffer[] {
+    const encoders = Array.from({ length: times }, () => this.#gpu.createCommandEncoder());
+    encodeCommands(encoders, commands);
+    return encoders.map((encoder) => encoder.finish());
   }
 }
