@@ -7,7 +7,7 @@ import type { SubmitCuts } from "./submit-cuts.ts";
 export interface DeviceCounters {
   dispatches: number;
   submits: number;
-  /** Microseconds a dispatch that each of the last replays took to encode (submit excluded), newest last. */
+  /** Microseconds a dispatch that each of the last replays took to encode (submit excluded), newest last; of those encoded together their mean. */
   readonly replayMicros: number[];
   /**
    * Bind groups built in denoising steps from the third of a picture on, by its replays and by what a sampler launches between
