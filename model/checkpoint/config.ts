@@ -10,6 +10,7 @@ import type { SafetensorsFile } from "./safetensors.ts";
 import { readText } from "./structure-text.ts";
 import { readUNet } from "./structure-unet.ts";
 import { readVae } from "./structure-vae.ts";
+import { expectFours } from "./widths.ts";
 
 export type Family = "sd1" | "sd2" | "sdxl" | "sdxl-refiner";
 export type Prediction = "eps" | "v";
@@ -182,6 +183,7 @@ export async function readConfig(file: SafetensorsFile, options: ConfigOptions =
     backgrounds: overrides.backgrounds,
   };
   expectTensors(file, options.vae ?? file, config);
+  expectFours(file, config);
   return config;
 }
 

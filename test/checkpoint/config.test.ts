@@ -177,6 +177,27 @@ test("a file without tensors", async () => {
   expect((await refusal([])).message).toContain("without tensors");
 });
 
+test.each([
+  ["text encoder's MLP", /\.mlp\./, 256],
+  ["VAE", /^first_stage_model\./, 32],
+])("a width of its %s that is no multiple of 4", async (part, names, width) => {
+  const source = await openFile("checkpoints/limn-emoji.safetensors");
+  try {
+    const file = await openSafetensors(source);
+    const wider = (size: number) => (size % width === 0 ? (size / width) * (width + 2) : size);
+    const tensors = [...file.tensors].map(
+      ([name, entry]) => [name, names.test(name) ? { ...entry, shape: entry.shape.map(wider) } : entry] as const,
+    );
+    await expect(readConfig({ ...file, tensors: new Map(tensors), metadata: new Map() })).rejects.toMatchObject({
+      code: "MODEL_UNSUPPORTED",
+      message: expect.stringContaining(`with ${width + 2} channels in its ${part}`),
+      hint: expect.stringContaining("multiples of 4"),
+    });
+  } finally {
+    await source.close();
+  }
+});
+
 describe("metadata", () => {
   /** The embedded checkpoint's tensors under other metadata. */
   const withMetadata = async (metadata: Record<string, string>): Promise<ModelConfig> => {

@@ -185,6 +185,21 @@ describe("PLMS of a single step", () => {
   });
 });
 
+describe("Heun in two steps", () => {
+  it("loses no digits where its slope is divided by a small sigma", async () => {
+    const [from, to] = planSampling(schedule, { sampler: "heun", steps: 2 }).sigmas as [number, number];
+    const denoised = (x: number, sigma: number) =>
+      x - sigma * 0.8 * Math.sin((1.3 * x) / Math.sqrt(sigma ** 2 + 1) + 0.01 * schedule.sigmaToTimestep(sigma));
+    const expected = Array.from(new TorchCpuGenerator(7n).randn(64), (unit) => {
+      const x = unit * from;
+      const slope = (x - denoised(x, from)) / from;
+      const x2 = x + (to - from) * slope;
+      return denoised(x + ((to - from) * (slope + (x2 - denoised(x2, to)) / to)) / 2, to);
+    });
+    expect(compare((await finish("heun", 2)).final, expected).relativeError).toBeLessThanOrEqual(1e-5);
+  });
+});
+
 describe("eta", () => {
   it("0 makes euler_ancestral Euler and dpm_2_ancestral DPM2", async () => {
     expect((await finish("euler_ancestral", 4, { eta: 0 })).final).toEqual((await finish("euler", 4)).final);
