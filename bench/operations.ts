@@ -3,7 +3,9 @@ import type { Device, Tensor } from "../engine/index.ts";
 import { attentionRungs } from "../kernels/attention/index.ts";
 import { attentionProblem } from "../kernels/attention/problem.ts";
 import { conv2d, conv2dRungs } from "../kernels/conv2d/index.ts";
+import { type GroupNormRung, groupNormRungs } from "../kernels/group-norm/index.ts";
 import { attention, groupNorm, layerNorm } from "../kernels/index.ts";
+import { type LayerNormRung, layerNormRungs } from "../kernels/layer-norm/index.ts";
 import { matmul, matmulRungs } from "../kernels/matmul/index.ts";
 import { plainTile } from "./plain-tile.ts";
 
@@ -153,8 +155,12 @@ export function groupNormCase(side: number, c: number, { groups = 32, batch = 1 
     elements: 2 * batch * side * side * c,
     inputs: [[batch, side, side, c], [c], [c]],
     settings: { groups },
-    rungs: () => ["best"],
-    run: ([x, gain, shift]) => groupNorm(x!, gain!, shift!, { groups, eps: 1e-5, silu: true }),
+    rungs(device) {
+      const bytes = batch * side * side * c * (device.storage === "f16" ? 2 : 4);
+      return groupNormRungs(device, { bytes, channels: c, own: c, groups });
+    },
+    run: ([x, gain, shift], rung) =>
+      groupNorm(x!, gain!, shift!, { groups, eps: 1e-5, silu: true }, rung === "best" ? undefined : (rung as GroupNormRung)),
     expected([x, gain, shift], index) {
       const channel = index % c;
       const width = c / groups;
@@ -176,8 +182,9 @@ export function layerNormCase(rows: number, c: number): BenchCase {
     elements: 2 * rows * c,
     inputs: [[rows, c], [c], [c]],
     settings: {},
-    rungs: () => ["best"],
-    run: ([x, gain, shift]) => layerNorm(x!, gain!, shift!, { eps: 1e-5 }),
+    rungs: (device) => layerNormRungs(device, c),
+    run: ([x, gain, shift], rung) =>
+      layerNorm(x!, gain!, shift!, { eps: 1e-5 }, rung === "best" ? undefined : (rung as LayerNormRung)),
     expected([x, gain, shift], index) {
       const [row, channel] = [Math.floor(index / c), index % c];
       return normalised(Array.from(x!.subarray(row * c, (row + 1) * c)), x![index]!) * gain![channel]! + shift![channel]!;

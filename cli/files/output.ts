@@ -190,7 +190,7 @@ function isRunning(pid: number): boolean {
 
 function alreadyExists(path: string): FileSystemError {
   return new FileSystemError("OUTPUT_EXISTS", `${path} exists already`, {
-    hint: "choose another name with -o, or replace it with --overwrite",
+    hint: "choose another name, or replace it with --overwrite",
     context: { path: resolve(path) },
   });
 }

@@ -259,7 +259,8 @@ export class Session {
     for (;;) {
       const next = await generation.next();
       if (next.done) {
-        progress.end();
+        // The steps end on the GPU after they were told of, so that the stage's own clock began too early.
+        progress.end("", next.value.seconds.decode);
         for (const warning of next.value.warnings) this.#notices.warn(warning);
         for (const stage of ["text", "denoise", "decode"] as const) this.#seconds[stage] += next.value.seconds[stage];
         return next.value;

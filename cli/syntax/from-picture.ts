@@ -7,7 +7,7 @@ import { stepRules } from "../../model/sampling/strength.ts";
 import { type Color, parseColor } from "../image/color.ts";
 import { decimalNumber, wholeNumber } from "./numbers.ts";
 import type { Img2imgOptions, InpaintOptions, Txt2imgOptions } from "./options.ts";
-import { choice, number, type Syntax, type Values } from "./shared.ts";
+import { background, choice, describe, number, type Syntax, type Values } from "./shared.ts";
 import { pictureSyntax } from "./txt2img.ts";
 
 export function img2imgSyntax(): Syntax {
@@ -19,6 +19,7 @@ export function img2imgSyntax(): Syntax {
       "Make a picture from a picture and a prompt. Without -W and -H it has the size of the first one, in multiples of 8; of a large one the proportions.",
     );
   addInitOptions(command);
+  describeSize(command);
   return {
     command,
     finish: (words) => ({
@@ -36,6 +37,7 @@ export function inpaintSyntax(): Syntax {
     .description("Paint a part of a picture anew: where the mask is white. The rest stays as it is.");
   addInitOptions(command);
   addMaskOptions(command);
+  describeSize(command);
   return {
     command,
     finish(words) {
@@ -52,6 +54,11 @@ export function inpaintSyntax(): Syntax {
   };
 }
 
+function describeSize(command: Command): void {
+  for (const side of ["width", "height"])
+    describe(command, `--${side}`, `${side}, a multiple of 8 (default: the picture's; of a large one in proportion)`);
+}
+
 export function addMaskOptions(command: Command): void {
   command
     .option("--mask <file>", "which part: white is painted, black stays")
@@ -63,7 +70,12 @@ export function addMaskOptions(command: Command): void {
         decimalNumber("mask-blur", { min: 0, max: 256 }),
       ),
     )
-    .addOption(choice("--fill <content>", "what the masked part starts from", maskedContents).default(inpaintDefaults.fill))
+    .addOption(
+      choice("--fill <content>", "what the masked part starts from", maskedContents).default(
+        inpaintDefaults.fill,
+        inpaintDefaults.fill,
+      ),
+    )
     .option("--only-masked", "make the part around the mask at the full size, and put it back")
     .addOption(
       number(
@@ -85,8 +97,10 @@ export function maskValues(name: string, values: Values): Omit<InpaintOptions, k
   };
 }
 
+/** A group of options of its own, which `addMaskOptions` goes on with. */
 export function addInitOptions(command: Command): void {
   command
+    .optionsGroup("From a picture:")
     .option("--init <file>", "the picture to start from: PNG, or with the package sharp JPEG, WebP, GIF, AVIF")
     .addOption(
       number(
@@ -95,8 +109,10 @@ export function addInitOptions(command: Command): void {
         decimalNumber("strength", { min: 0, max: 1, hint: "0 keeps the picture, 1 replaces it" }),
       ),
     )
-    .addOption(choice("--img2img-steps <rule>", "run a share of the steps, or all of them", stepRules).default("scaled"))
-    .addOption(choice("--resize-mode <mode>", "how it comes to the size wanted", resizeModes).default("stretch"))
+    .addOption(
+      choice("--img2img-steps <rule>", "run a share of the steps, or all of them", stepRules).default("scaled", "scaled"),
+    )
+    .addOption(choice("--resize-mode <mode>", "how it comes to the size wanted", resizeModes).default("stretch", "stretch"))
     .addOption(
       number(
         "--image-guidance <scale>",
@@ -104,7 +120,7 @@ export function addInitOptions(command: Command): void {
         decimalNumber("image-guidance", { min: 0, max: 100, hint: "1 to 2 is usual" }),
       ),
     )
-    .option("--bg <color>", "behind transparent parts: white, black, grey or #rrggbb", "white");
+    .addOption(background());
 }
 
 export function initValues(name: string, values: Values): Omit<Img2imgOptions, keyof Txt2imgOptions> {

@@ -70,7 +70,6 @@ export function anyPictureSyntax(choice?: { readonly promptWanted: boolean }): {
   picture(line: CommandLine): PictureOptions;
 } {
   const { command, options } = pictureSyntax(choice);
-  command.optionsGroup("From a picture:");
   addInitOptions(command);
   addMaskOptions(command);
   return {

@@ -35,6 +35,10 @@ export function maxHeader(): Option {
   );
 }
 
+export function background(): Option {
+  return new Option("--bg <color>", "behind transparent parts: white, black, grey or #rrggbb").default("white", "white");
+}
+
 /** Another description for an option, where a command means something of its own by it. */
 export function describe(command: Command, long: string, description: string): void {
   for (const option of command.options) if (option.long === long) option.description = description;

@@ -5,7 +5,7 @@ import { tileDefaults, tileLimits } from "../../model/upscale/tiles.ts";
 import { parseColor } from "../image/color.ts";
 import { decimalNumber, wholeNumber } from "./numbers.ts";
 import type { UpscaleOptions } from "./options.ts";
-import { addCommonOptions, addGpuOptions, choice, common, gpu, number, type Syntax, type Values } from "./shared.ts";
+import { addCommonOptions, addGpuOptions, background, choice, common, gpu, number, type Syntax, type Values } from "./shared.ts";
 
 const resamplers = ["lanczos", "bicubic", "nearest"] as const;
 
@@ -37,7 +37,7 @@ export function upscaleSyntax(): Syntax {
         wholeNumber("tile-overlap", { min: 0, max: tileLimits.most / 2 }),
       ),
     )
-    .option("--bg <color>", "behind transparent parts: white, black, grey or #rrggbb", "white")
+    .addOption(background())
     .option("-o, --output <file>", "where to write the PNG, - for stdout (default: PICTURE-WIDTHxHEIGHT.png)")
     .option("--overwrite", "replace the output file if it exists");
   addGpuOptions(command);

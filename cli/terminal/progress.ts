@@ -82,9 +82,9 @@ export class Progress {
     } else this.#plain(described, bytes >= totalBytes);
   }
 
-  /** The stage is over; `summary` stays on the screen with the time it took. */
-  end(summary = ""): void {
-    const line = `${this.#stage} ${this.secondsOfStage.toFixed(2)} s`;
+  /** The stage is over; `summary` stays on the screen with the time it took: `seconds`, where someone knows better than the wall clock. */
+  end(summary = "", seconds = this.secondsOfStage): void {
+    const line = `${this.#stage} ${seconds.toFixed(2)} s`;
     if (this.#terminal) this.#show("");
     if (this.#verbose) this.note(`${line}${summary ? `, ${summary}` : ""}`);
     else if (!this.#terminal && !this.#told) this.#show(line);

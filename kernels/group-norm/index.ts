@@ -2,7 +2,7 @@
  * @file Group normalisation (Wu and He 2018), with SiLU where asked. Statistics in f32, free of atomics, so that the same input
  * gives the same bits. Small maps take one launch (whole.ts), on software adapters most others, too (software.ts); the rest three (slabs.ts).
  */
-import { expectShape, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
+import { type Device, expectShape, perElement, ShapeError, type Tensor } from "../../engine/index.ts";
 import { ticketsFor } from "../tickets.ts";
 import { groupNormApply } from "./apply.ts";
 import { groupNormCombine } from "./combine.ts";
@@ -26,9 +26,9 @@ export interface GroupNormOptions {
 /**
  * x [N, H, W, C] (or [N, T, C]) -> (x - mean) / sqrt(variance + eps) * gain + shift, where mean and variance are those of a sample's
  * group of C / groups channels over all its pixels. gain, shift f32 [C]. C and the result's channels are C + C' with a tensor beside x.
- * Throws a ShapeError where C is no multiple of groups.
+ * Throws a ShapeError where C is no multiple of groups. `rung` forces one of `groupNormRungs`, for tests and bench.
  */
-export function groupNorm(x: Tensor, gain: Tensor, shift: Tensor, options: GroupNormOptions): Tensor {
+export function groupNorm(x: Tensor, gain: Tensor, shift: Tensor, options: GroupNormOptions, rung?: GroupNormRung): Tensor {
   const { beside, groups, eps, silu = false } = options;
   const { rows, own } = expectShape("groupNorm", x, ["...rows", "own"]);
   const channels = own + (beside ? channelsBeside(x, beside) : 0);
@@ -42,8 +42,7 @@ export function groupNorm(x: Tensor, gain: Tensor, shift: Tensor, options: Group
   const samples = x.shape[0]!;
   const y = x.device.empty([...x.shape.slice(0, -1), channels], x.dtype, "groupNorm");
   const sizes = { samples, pixels: rows / samples, channels, own, groups, eps, silu };
-  const inQuads = channels % 4 === 0 && own % 4 === 0;
-  (inQuads ? chooseRung(y, sizes) : naive)({ x, beside, gain, shift, y }, sizes);
+  ladder[rung ?? chooseRung(y, sizes)]({ x, beside, gain, shift, y }, sizes);
   return y;
 }
 
@@ -55,22 +54,35 @@ function channelsBeside(x: Tensor, beside: Tensor): number {
   });
 }
 
-type Rung = (tensors: GroupNormTensors, sizes: GroupNormSizes) => void;
+/** The ladder, slowest first. */
+const ladder = { naive, slabs, whole, software };
+export type GroupNormRung = keyof typeof ladder;
 
-function chooseRung({ device, bytes }: Tensor, { pixels, channels, groups }: GroupNormSizes): Rung {
+/** The rungs that take this shape, whose result has so many bytes, on the device, slowest first. Which is quickest depends on the size, too. */
+export function groupNormRungs(
+  device: Device,
+  { bytes, channels, own, groups }: { readonly bytes: number } & Pick<GroupNormSizes, "channels" | "own" | "groups">,
+): GroupNormRung[] {
+  const rungs: GroupNormRung[] = ["naive"];
+  if (channels % 4 !== 0 || own % 4 !== 0) return rungs;
+  if (device.accepts(groupNormStatistics.name, groupNormCombine.name, groupNormApply.name)) rungs.push("slabs");
+  if ((channels / groups) % 4 !== 0 || bytes > device.limits.maxStorageBufferBindingSize) return rungs;
+  if (device.accepts(groupNormWhole.name)) rungs.push("whole");
+  const oneSubgroup = device.tier === "software" && [4, 8].includes(device.subgroupSize);
+  if (oneSubgroup && device.accepts(groupNormSoftware.name)) rungs.push("software");
+  return rungs;
+}
+
+function chooseRung({ device, bytes }: Tensor, { pixels, channels, own, groups }: GroupNormSizes): GroupNormRung {
+  const rungs = groupNormRungs(device, { bytes, channels, own, groups });
   const width = channels / groups;
-  if (width % 4 === 0 && bytes <= device.limits.maxStorageBufferBindingSize) {
-    const oneSubgroup = device.tier === "software" && [4, 8].includes(device.subgroupSize);
-    // Groups of odd vectors share cache lines, which a core's cache must hold until the next group wants them.
-    const sharesLines = lanesAcross(device.subgroupSize, width / 4) === 1;
-    if (oneSubgroup && (!sharesLines || bytes <= 4 * 1024 * 1024) && device.accepts(groupNormSoftware.name)) return software;
-    // One workgroup a group is quicker than three launches up to some size. Software adapters pay for the third reading.
-    const most = device.tier === "software" ? 10240 : 65536;
-    if (pixels * width <= most && device.accepts(groupNormWhole.name)) return whole;
-  }
-  if (device.accepts(groupNormStatistics.name, groupNormCombine.name, groupNormApply.name))
-    return (tensors, sizes) => device.scope(() => normaliseInSlabs(tensors, sizes));
-  return naive;
+  // Groups of odd vectors share cache lines, which a core's cache must hold until the next group wants them.
+  const sharesLines = lanesAcross(device.subgroupSize, width / 4) === 1;
+  if (rungs.includes("software") && (!sharesLines || bytes <= 4 * 1024 * 1024)) return "software";
+  // One workgroup a group is quicker than three launches up to some size. Software adapters pay for the third reading.
+  const most = device.tier === "software" ? 10240 : 65536;
+  if (rungs.includes("whole") && pixels * width <= most) return "whole";
+  return rungs.includes("slabs") ? "slabs" : "naive";
 }
 
 function software(tensors: GroupNormTensors, { samples, pixels, channels, own, groups, eps, silu }: GroupNormSizes): void {
@@ -99,6 +111,10 @@ function whole(tensors: GroupNormTensors, { samples, pixels, channels, own, grou
     flags: { SILU: silu, BESIDE: tensors.beside !== undefined },
     tunables: { WORKGROUP_SIZE: tensors.x.device.tier === "software" ? 8 : 256 },
   });
+}
+
+function slabs(tensors: GroupNormTensors, sizes: GroupNormSizes): void {
+  tensors.x.device.scope(() => normaliseInSlabs(tensors, sizes));
 }
 
 function naive(tensors: GroupNormTensors, { silu, ...sizes }: GroupNormSizes): void {

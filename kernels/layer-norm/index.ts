@@ -1,5 +1,5 @@
 /** @file Layer normalisation (Ba, Kiros and Hinton 2016) over the last axis, statistics in f32. */
-import { expectShape, foldGroups, perElement, type Tensor } from "../../engine/index.ts";
+import { type Device, expectShape, foldGroups, perElement, type Tensor } from "../../engine/index.ts";
 import { inBands } from "../bands.ts";
 import { layerNormNaive } from "./naive.ts";
 import { layerNormSoftware } from "./software.ts";
@@ -7,23 +7,53 @@ import { layerNormWorkgroup } from "./workgroup.ts";
 
 export { layerNormNaive, layerNormSoftware, layerNormWorkgroup };
 
-/** x [..., C] -> (x - mean) / sqrt(variance + eps) * gain + shift, each row by itself. gain, shift f32 [C]. Throws a ShapeError. */
-export function layerNorm(x: Tensor, gain: Tensor, shift: Tensor, { eps }: { readonly eps: number }): Tensor {
+interface Sizes {
+  readonly rows: number;
+  readonly width: number;
+  readonly eps: number;
+}
+
+/** The ladder, slowest first. */
+const ladder = {
+  naive(buffers: Buffers, { rows, width, eps }: Sizes): void {
+    layerNormNaive.launch(buffers, { rows, width, eps }, perElement(rows));
+  },
+  workgroup(buffers: Buffers, { rows, width, eps }: Sizes): void {
+    layerNormWorkgroup.launch(buffers, { rows, quads: width / 4, eps }, foldGroups(rows));
+  },
+  software(buffers: Buffers, { rows, width, eps }: Sizes): void {
+    const lanes = buffers.x.device.subgroupSize;
+    const grid = foldGroups(Math.ceil(rows / lanes));
+    layerNormSoftware.launch(buffers, { rows, quads: width / 4, lanes, eps }, grid, { tunables: { LANES: lanes } });
+  },
+};
+type Buffers = Readonly<Record<"x" | "gain" | "shift" | "y", Tensor>>;
+export type LayerNormRung = keyof typeof ladder;
+
+/**
+ * x [..., C] -> (x - mean) / sqrt(variance + eps) * gain + shift, each row by itself. gain, shift f32 [C]. Throws a ShapeError.
+ * `rung` forces one of `layerNormRungs`, for tests and bench.
+ */
+export function layerNorm(
+  x: Tensor,
+  gain: Tensor,
+  shift: Tensor,
+  { eps }: { readonly eps: number },
+  rung?: LayerNormRung,
+): Tensor {
   const { rows, width } = expectShape("layerNorm", x, ["...rows", "width"]);
   expectShape("layerNorm", gain, ["width"], { sizes: { width } });
   expectShape("layerNorm", shift, ["width"], { sizes: { width } });
   const y = x.device.empty(x.shape, x.dtype, "layerNorm");
-  const quads = width / 4;
-  const { device } = x;
-  const lanes = device.tier === "software" && [4, 8].includes(device.subgroupSize) ? device.subgroupSize : 0;
-  inBands("layerNorm", rows, { x, y }, (band, rows) => {
-    const buffers = { ...band, gain, shift };
-    if (width % 4 === 0 && lanes > 0 && device.accepts(layerNormSoftware.name)) {
-      const grid = foldGroups(Math.ceil(rows / lanes));
-      layerNormSoftware.launch(buffers, { rows, quads, lanes, eps }, grid, { tunables: { LANES: lanes } });
-    } else if (width % 4 === 0 && device.tier !== "software" && device.accepts(layerNormWorkgroup.name)) {
-      layerNormWorkgroup.launch(buffers, { rows, quads, eps }, foldGroups(rows));
-    } else layerNormNaive.launch(buffers, { rows, width, eps }, perElement(rows));
-  });
+  const run = ladder[rung ?? layerNormRungs(x.device, width).at(-1)!];
+  inBands("layerNorm", rows, { x, y }, (band, rows) => run({ ...band, gain, shift }, { rows, width, eps }));
   return y;
+}
+
+/** The rungs that take rows of this width on the device, slowest first; the last is picked. */
+export function layerNormRungs(device: Device, width: number): LayerNormRung[] {
+  if (width % 4 !== 0) return ["naive"];
+  if (device.tier !== "software") return device.accepts(layerNormWorkgroup.name) ? ["naive", "workgroup"] : ["naive"];
+  const fits = [4, 8].includes(device.subgroupSize) && device.accepts(layerNormSoftware.name);
+  return fits ? ["naive", "software"] : ["naive"];
 }

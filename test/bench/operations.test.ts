@@ -29,6 +29,23 @@ it.each([
   for (const tensor of [...inputs, output]) tensor.free();
 });
 
+it.each([groupNormCase(6, 32, { groups: 8 }), groupNormCase(5, 6, { groups: 2 }), layerNormCase(10, 32)])(
+  "$name: every rung of a norm is right, naive first",
+  async (benchCase) => {
+    const rungs = benchCase.rungs(device);
+    expect(rungs[0]).toBe("naive");
+    expect(rungs.includes("whole")).toBe(benchCase.name === "groupNorm_6_32");
+    const inputs = makeInputs(device, benchCase, 5);
+    const values = await Promise.all(inputs.map((tensor) => tensor.read()));
+    for (const rung of rungs) {
+      const output = device.scope(() => benchCase.run(inputs, rung));
+      expect(await checkCase(benchCase, values, output, 200), rung).toBeLessThan(1e-5);
+      output.free();
+    }
+    for (const tensor of inputs) tensor.free();
+  },
+);
+
 it("on a GPU so many copies take turns that caches hold none of them", () => {
   const gpu = { isSoftware: false, storage: "f16" } as const;
   const norm = layerNormCase(8192, 320);

@@ -104,6 +104,11 @@ describe("arguments", () => {
     expect(() => parse()).toThrow(UsageWanted);
     expect(() => parse("--help")).toThrow(TextWanted);
     expect(() => parse("help", "trace")).toThrow(/--tolerance/);
+    // The picture to start from is no part of the group before it.
+    for (const command of ["img2img", "inpaint"]) {
+      expect(() => parse(command, "--help")).toThrow(/\n\nFrom a picture:\n {2}--init /);
+      expect(() => parse(command, "--help")).toThrow(/--width[^(]*\(default:\s+the\s+picture's;/);
+    }
     expect(() => parse("--version")).toThrow(/^1\.2\.3\n$/);
   });
 

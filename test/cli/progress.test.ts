@@ -63,6 +63,14 @@ describe("progress in a file or pipe", () => {
     expect(lines).toEqual(["load 10 of 10 MB, 1000 MB/s, 0 s left\n"]);
   });
 
+  it("tells the time that it is given in the place of its own", () => {
+    const progress = plain();
+    progress.stage("decode");
+    vi.advanceTimersByTime(950);
+    progress.end("", 0.5);
+    expect(lines).toEqual(["decode 0.50 s\n"]);
+  });
+
   it("is nothing with --quiet", () => {
     const progress = plain(true);
     progress.stage("denoise");

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../engine/index.ts";
+import { groupNormRungs } from "../../kernels/group-norm/index.ts";
 import { groupNorm, layerNorm } from "../../kernels/index.ts";
+import { layerNormRungs } from "../../kernels/layer-norm/index.ts";
 import * as oracle from "../oracle/norms.ts";
 import { closeTo, forEachDType, limited, needs, type RandomInput, type TestDevice, useDevice } from "./harness.ts";
 
@@ -106,6 +108,33 @@ for (const tier of ["software", "f32"] as const) {
           closeTo(actual, oracle.layerNorm(x.values, gain.values, shift.values, 1e-5), tolerance[dtype]);
         });
       }
+    });
+
+    test("every rung of the ladders, forced", async () => {
+      const x = gpu.random([2, 9, 7, 64], "f32", { mean: 0.5 });
+      const gain = gpu.random([64], "f32", { mean: 1, std: 0.3 });
+      const shift = gpu.random([64]);
+      const options = { groups: 8, eps: 1e-5, silu: true };
+      const group = oracle.groupNorm(x.values, gain.values, shift.values, { ...options, samples: 2, pixels: 63, channels: 64 });
+      const groupRungs = groupNormRungs(gpu.device, { bytes: x.values.length * 4, channels: 64, own: 64, groups: 8 });
+      for (const rung of groupRungs) {
+        closeTo(
+          await gpu.evaluate(() => groupNorm(x.upload(), gain.upload(), shift.upload(), options, rung)),
+          group,
+          tolerance.f32,
+        );
+      }
+      const layer = oracle.layerNorm(x.values, gain.values, shift.values, 1e-5);
+      const layerRungs = layerNormRungs(gpu.device, 64);
+      for (const rung of layerRungs) {
+        closeTo(
+          await gpu.evaluate(() => layerNorm(x.upload(), gain.upload(), shift.upload(), { eps: 1e-5 }, rung)),
+          layer,
+          tolerance.f32,
+        );
+      }
+      expect(groupRungs.slice(0, 3)).toEqual(["naive", "slabs", "whole"]);
+      expect(layerRungs[0]).toBe("naive");
     });
 
     test("the same input gives the same bits", async () => {
