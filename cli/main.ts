@@ -2,13 +2,19 @@
 /** @file The `limn` command: arguments in, one command run, errors and exit code out. */
 import { parseArguments, TextWanted, UsageWanted } from "./syntax/arguments.ts";
 import type { CommandContext, Invocation } from "./syntax/options.ts";
-import { asUsageError, formatError } from "./terminal/error-text.ts";
+import { asOwnError, formatError } from "./terminal/error-text.ts";
 import { exitCodeOf, exitCodes } from "./terminal/exit-codes.ts";
 import { watchSignals } from "./terminal/interrupt.ts";
 import { BrokenPipe, finishStdout, guardStdout, writeStdout } from "./terminal/stdout.ts";
 import { packageVersion } from "./version.ts";
 
 const argv = process.argv.slice(2);
+/** What stands behind `--` is text, whatever it looks like. */
+const flags = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+/** Commands that have something to put in order before they stop. */
+const stopsItself: ReadonlySet<string> = new Set("txt2img img2img inpaint grid repl upscale trace reproduce".split(" "));
+// Nobody reads what is said of the run, or its disk is full: no reason to lose the picture.
+process.stderr.on("error", () => undefined);
 process.exitCode = exitCodes.ok;
 const interruption = watchSignals();
 try {
@@ -24,6 +30,7 @@ process.exit();
 
 /** Loads the command's file only now, so that `--version` and a usage error are quick. */
 async function run(invocation: Invocation, context: CommandContext): Promise<void> {
+  if (!stopsItself.has(invocation.command)) interruption.leaveAtOnce();
   switch (invocation.command) {
     case "txt2img":
     case "img2img":
@@ -60,10 +67,9 @@ async function run(invocation: Invocation, context: CommandContext): Promise<voi
 
 /** Says what went wrong; returns the exit code. */
 async function leave(thrown: unknown): Promise<number> {
-  const error = asUsageError(thrown);
+  const error = asOwnError(thrown);
   if (error instanceof TextWanted) {
-    await writeStdout(error.message).catch(() => undefined);
-    return exitCodes.ok;
+    return writeStdout(error.message).then(() => exitCodes.ok, leave);
   }
   if (error instanceof UsageWanted) {
     process.stderr.write(error.message);
@@ -72,7 +78,7 @@ async function leave(thrown: unknown): Promise<number> {
   if (error instanceof BrokenPipe) return exitCodes.brokenPipe;
   const interrupted = interruption.exitCode();
   if (interrupted !== undefined) return interrupted;
-  process.stderr.write(formatError(error, { json: argv.includes("--json"), debug: argv.includes("--debug") }));
+  process.stderr.write(formatError(error, { json: flags.includes("--json"), debug: flags.includes("--debug") }));
   return exitCodeOf(error);
 }
 

@@ -13,7 +13,7 @@ import { ReplSettings } from "../repl/settings.ts";
 import { anyPictureSyntax } from "../syntax/grid.ts";
 import { optionName } from "../syntax/option-names.ts";
 import type { CommandContext, ReplOptions } from "../syntax/options.ts";
-import { asUsageError, formatError, oneLine } from "../terminal/error-text.ts";
+import { asOwnError, formatError, oneLine } from "../terminal/error-text.ts";
 import { exitCodeOf, exitCodes } from "../terminal/exit-codes.ts";
 import { BrokenPipe, writeStdout } from "../terminal/stdout.ts";
 
@@ -105,7 +105,7 @@ class Repl {
       else if (/^:(q|quit|exit)$/i.test(line)) return false;
       else await this.#command(line);
     } catch (thrown) {
-      const error = asUsageError(thrown);
+      const error = asOwnError(thrown);
       if (error instanceof BrokenPipe || this.#signal.aborted) throw error;
       this.#session.progress.clear();
       process.stderr.write(formatError(error, this.#options));

@@ -143,7 +143,7 @@ const reasons: Readonly<Record<string, readonly [string, string, string]>> = {
   ERR_INVALID_ARG_VALUE: ["FS_NOT_FOUND", "a path may not hold a NUL character", "check the path"],
 };
 
-/** Up to three names in the folder of `path` that are a few keystrokes from its own. */
+/** Up to three names in the folder of `path` that are a few keystrokes from its own; its own is there too where it is a link that leads nowhere. */
 async function nearNames(path: string): Promise<string[]> {
   const wanted = basename(path).toLowerCase();
   const folder = dirname(path);
@@ -152,7 +152,7 @@ async function nearNames(path: string): Promise<string[]> {
   return names
     .slice(0, 10_000)
     .map((name) => ({ name, distance: editDistance(wanted, name.toLowerCase(), limit) }))
-    .filter(({ distance }) => distance <= limit)
+    .filter(({ name, distance }) => distance <= limit && name !== basename(path))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map(({ name }) => join(folder, name));

@@ -2,9 +2,10 @@
  * @file Where a picture goes. All that can be known is checked before the first step; then a file appears whole or not at all:
  * a temporary file in the same folder, flushed, then linked (fails if the name was taken meanwhile) or renamed over.
  */
-import { existsSync, lstatSync, readdirSync, realpathSync, rmSync, type Stats, statSync } from "node:fs";
-import { link, open, rename, rm } from "node:fs/promises";
+import { constants, existsSync, lstatSync, readdirSync, realpathSync, rmSync, type Stats, statSync } from "node:fs";
+import { type FileHandle, link, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { FileSystemError } from "../../engine/errors.ts";
 import { explainWriteFailure } from "./write-failure.ts";
 
@@ -19,10 +20,14 @@ export interface OutputOptions {
 export interface Output {
   /** The path asked for, as the user knows it. */
   readonly path: string;
+  /** Where it leads, without links: two outputs with one target are the same file. */
+  readonly target: string;
   /** Writes the file and returns the path it got. @throws FileSystemError as `prepareOutput` */
   write(bytes: Uint8Array): Promise<string>;
 }
 
+/** How often a pipe is asked whether it has a reader, or room. */
+const pollMillis = 20;
 const temporaryName = /^\.limn\.tmp-(\d+)-\d+$/;
 /** Unfinished files of this process, removed when it leaves for whatever reason that lets it. */
 const unfinished = new Set<string>();
@@ -45,14 +50,19 @@ export async function prepareOutput(path: string, options: OutputOptions): Promi
     });
   }
   // A device or pipe (/dev/null, a FIFO) is written into: there is nothing to replace.
-  if (found && !found.isFile()) return { path, write: (bytes) => writeInto(path, bytes) };
+  if (found && !found.isFile()) return { path, target: resolve(path), write: (bytes) => writeInto(path, bytes) };
   if (found && !options.overwrite && !options.numbered) throw alreadyExists(path);
   // Through a link the file it leads to is replaced, not the link.
   const target = found ? realpathSync(path) : path;
-  checkFolder(path, dirname(resolve(target)));
-  removeStale(dirname(resolve(target)));
-  await rm(await writeTemporary(path, dirname(resolve(target)), new Uint8Array(0)));
-  return { path, write: (bytes) => writeWhole(path, target, bytes, options) };
+  const folder = dirname(resolve(target));
+  checkFolder(path, folder);
+  removeStale(folder);
+  await rm(await writeTemporary(path, folder, new Uint8Array(0)));
+  return {
+    path,
+    target: join(realpathSync(folder), basename(target)),
+    write: (bytes) => writeWhole(path, target, bytes, options),
+  };
 }
 
 async function writeWhole(path: string, target: string, bytes: Uint8Array, options: OutputOptions): Promise<string> {
@@ -111,17 +121,40 @@ async function writeTemporary(path: string, folder: string, bytes: Uint8Array): 
   }
 }
 
+/**
+ * Never waits inside a system call, for a pipe's reader or for room in it: a thread that waits there would keep the process from leaving
+ * on Ctrl-C.
+ */
 async function writeInto(path: string, bytes: Uint8Array): Promise<string> {
   try {
-    const file = await open(path, "w");
+    const file = await openInto(path);
     try {
-      await file.writeFile(bytes);
+      for (let done = 0; done < bytes.length; ) {
+        try {
+          done += (await file.write(bytes, done)).bytesWritten;
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+          await sleep(pollMillis);
+        }
+      }
     } finally {
       await file.close();
     }
     return path;
   } catch (error) {
     throw explainWriteFailure(path, error);
+  }
+}
+
+/** Waits for a reader if it is a FIFO, as others do. */
+async function openInto(path: string): Promise<FileHandle> {
+  for (;;) {
+    try {
+      return await open(path, constants.O_WRONLY | constants.O_TRUNC | (constants.O_NONBLOCK ?? 0));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENXIO" || !statSync(path).isFIFO()) throw error;
+      await sleep(pollMillis);
+    }
   }
 }
 

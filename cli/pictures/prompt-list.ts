@@ -9,7 +9,7 @@ import { optionName } from "../syntax/option-names.ts";
 import type { CommandLine, Invocation, PictureOptions, PromptList } from "../syntax/options.ts";
 import { belongsToTheRun, vary } from "../syntax/vary.ts";
 import { splitWords } from "../syntax/words.ts";
-import { asUsageError } from "../terminal/error-text.ts";
+import { asOwnError } from "../terminal/error-text.ts";
 import { checkPicture } from "./check-picture.ts";
 
 const mostLines = 10_000;
@@ -97,7 +97,7 @@ async function at<T>(file: string, line: number, work: () => Promise<T>): Promis
   try {
     return await work();
   } catch (thrown) {
-    const error = asUsageError(thrown);
+    const error = asOwnError(thrown);
     if (!(error instanceof LimnError)) throw error;
     const Kind = error.constructor as typeof UsageError; // all of them are made alike
     throw new Kind(error.code, `${file}, line ${line}: ${error.message}`, {

@@ -1,5 +1,5 @@
 /** @file Errors as the user sees them: two lines, or one line of JSON. */
-import { LimnError, UsageError } from "../../engine/errors.ts";
+import { FileSystemError, LimnError, UsageError } from "../../engine/errors.ts";
 
 /** What is wrong, in a form that both people and programs get. */
 export interface ErrorReport {
@@ -10,10 +10,16 @@ export interface ErrorReport {
 }
 
 /**
- * The tokenizer imports nothing, so what it says about a prompt is a RangeError with a code: the user's doing all the same.
- * Everything else comes back as it is.
+ * What others threw, and is no fault of limn's: the tokenizer imports nothing, so what it says about a prompt is a RangeError with a
+ * code; and Node finds no path where the folder that limn runs in was removed. Everything else comes back as it is.
  */
-export function asUsageError(error: unknown): unknown {
+export function asOwnError(error: unknown): unknown {
+  if (error instanceof Error && "syscall" in error && error.syscall === "uv_cwd") {
+    return new FileSystemError("FS_NO_FOLDER", "the folder that limn was started in is not there any more", {
+      hint: "change to a folder that is there: cd",
+      cause: error,
+    });
+  }
   if (!(error instanceof RangeError) || !("code" in error) || !/^(INVALID_)?PROMPT_/.test(String(error.code))) return error;
   return new UsageError(String(error.code), error.message, { hint: "change the prompt; see docs/errors.md", cause: error });
 }

@@ -11,6 +11,8 @@ export interface Interruption {
   readonly signal: AbortSignal;
   /** Exit code of the signal that came, undefined while none has. */
   readonly exitCode: () => number | undefined;
+  /** From now on there is nothing to put in order: the first signal is obeyed at once. */
+  readonly leaveAtOnce: () => void;
   /** From now on Ctrl-C is the handler's, until the function returned is called. SIGTERM still ends the run. */
   readonly takeInterrupts: (handler: () => void) => () => void;
 }
@@ -20,11 +22,12 @@ export function watchSignals(): Interruption {
   const controller = new AbortController();
   let exitCode: number | undefined;
   let taken: (() => void) | undefined;
+  let atOnce = false;
   const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated } as const;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
       if (name === "SIGINT" && taken) return taken();
-      if (exitCode !== undefined) process.exit(codes[name]);
+      if (atOnce || exitCode !== undefined) process.exit(codes[name]);
       exitCode = codes[name];
       controller.abort();
       setTimeout(() => process.exit(codes[name]), graceMillis).unref();
@@ -33,6 +36,9 @@ export function watchSignals(): Interruption {
   return {
     signal: controller.signal,
     exitCode: () => exitCode,
+    leaveAtOnce() {
+      atOnce = true;
+    },
     takeInterrupts(handler) {
       taken = handler;
       return () => {

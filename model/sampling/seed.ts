@@ -17,8 +17,9 @@ export function parseSeed(value?: string | number | bigint): bigint {
   const text = String(value).trim();
   const usual = "use 0 to 18446744073709551615, or -1 for a random one";
   if (/^-\d+$/.test(text)) throw invalid(value, "is below the smallest seed, 0", usual);
-  if (!/^\d{1,20}$/.test(text)) throw invalid(value, "is not a whole number", usual);
-  const seed = BigInt(text);
+  if (!/^\d+$/.test(text)) throw invalid(value, "is not a whole number", usual);
+  // More digits than that are not converted: they may be millions.
+  const seed = text.length > 30 ? LIMIT : BigInt(text);
   if (seed >= LIMIT) throw invalid(value, "is above the largest seed, 18446744073709551615", "use 0 to 18446744073709551615");
   return seed;
 }

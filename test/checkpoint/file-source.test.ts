@@ -71,6 +71,9 @@ describe("rows 1 and 24: what is no regular file", () => {
     const source = await openFile(join(folder, "link"));
     expect(source.size).toBe(8);
     await source.close();
+    symlinkSync(join(folder, "not-there"), join(folder, "dangling"));
+    const dangling = await refusal(join(folder, "dangling"));
+    expect([dangling.code, dangling.hint]).toEqual(["FS_NOT_FOUND", "check the path"]); // not its own name
   });
   test.each([["a\0b"], ["x".repeat(5000)], [""]])("%.10j", async (path) => {
     expect(["FS_NOT_FOUND", "FS_NOT_A_FILE"]).toContain((await refusal(path)).code);

@@ -1,12 +1,16 @@
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import { prepareOutput, withNumber } from "../../cli/files/output.ts";
 import { explainWriteFailure } from "../../cli/files/write-failure.ts";
 import { defaultName, slug } from "../../cli/pictures/picture-name.ts";
 import { FileSystemError } from "../../engine/errors.ts";
 import { skipped } from "../skip.ts";
-import { temporaryFolder } from "./limn.ts";
+import { build, root, temporaryFolder } from "./limn.ts";
 
 const bytes = Buffer.from("picture");
 let folders = 0;
@@ -119,6 +123,36 @@ describe("output", () => {
     const error = explainWriteFailure("a.png", Object.assign(new Error(errno), { code: errno }));
     expect(error.code).toBe(code);
     expect(error.hint).toMatch(/-o/);
+  });
+
+  it.skipIf(skipped("a named pipe", process.platform === "win32" && "Windows has no mkfifo"))(
+    "waits for a pipe's reader and for room in it, and in no system call, which would hold up Ctrl-C (faults 59, 64)",
+    async () => {
+      build();
+      const path = join(folder(), "pipe");
+      execFileSync("mkfifo", [path]);
+      const picture = Buffer.alloc(300_000, "picture"); // a pipe holds 64 KiB
+      const module = pathToFileURL(join(root, "dist", "cli", "files", "output.js")).href;
+      const waiting = `import { prepareOutput } from "${module}"; process.on("SIGINT", () => process.exit(130));
+        void (await prepareOutput("${path}", { overwrite: false })).write(Buffer.alloc(9)); setTimeout(() => console.log("on"), 50);`;
+      const child = spawn(process.execPath, ["--input-type=module", "-e", waiting]);
+      await once(child.stdout, "data");
+      child.kill("SIGINT");
+      expect(await once(child, "close")).toEqual([130, null]);
+
+      const written = (await prepareOutput(path, refuse)).write(picture);
+      const read = execFile("sh", ["-c", `sleep 0.2; cat '${path}' | wc -c`]);
+      expect([await written, Number((await text(read.stdout!)).trim())]).toEqual([path, picture.length]);
+    },
+  );
+
+  it("knows two names of one file", async () => {
+    const at = folder();
+    mkdirSync(join(at, "in"));
+    symlinkSync("in", join(at, "link"));
+    const names = [join(at, "in", "a.png"), join(at, "link", "a.png"), `${at}/in/../in/a.png`];
+    const targets = await Promise.all(names.map(async (name) => (await prepareOutput(name, refuse)).target));
+    expect(new Set(targets).size).toBe(1);
   });
 
   it("removes what killed runs left, and nothing else (fault 62)", async () => {

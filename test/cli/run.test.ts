@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { decodePng, readPngTexts } from "../../cli/png/png.ts";
-import { build, errorLines, limn, root, temporaryFolder } from "./limn.ts";
+import { build, errorLines, limn, main, root, temporaryFolder } from "./limn.ts";
 
 const base = temporaryFolder();
 let folders = 0;
@@ -141,6 +141,45 @@ describe("limn", () => {
     expect([gone.code, gone.stderr.includes("error[")]).toEqual([141, false]);
   });
 
+  it("makes the picture where stderr is full or closed", async () => {
+    const at = folder();
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell that puts the status in
+    const status = "; exit ${PIPESTATUS[0]}";
+    for (const shell of ["2>/dev/full", "2>&1 >/dev/null | true"]) {
+      const ran = await limn([...quick, "--verbose"], { cwd: at, shell: `${shell}${status}` });
+      expect([ran.code, ran.stderr]).toEqual([0, ""]);
+    }
+    expect(readdirSync(at).sort()).toEqual(["a-red-fox-3-2.png", "a-red-fox-3.png"]);
+  });
+
+  it("says when the help can't be written, and when the folder it runs in is gone", async () => {
+    const help = await limn(["--help"], { shell: ">/dev/full" });
+    expect([help.code, errorLines(help.stderr).code]).toEqual([4, "STDOUT_WRITE"]);
+    const at = folder();
+    const gone = spawnSync("sh", ["-c", 'rmdir "$PWD"; "$0" "$@"', process.execPath, main, ...quick], {
+      cwd: at,
+      encoding: "utf8",
+    });
+    expect([gone.status, errorLines(gone.stderr).code]).toEqual([4, "FS_NO_FOLDER"]);
+  });
+
+  it("takes what stands behind -- as text, also for its errors", async () => {
+    const ran = await limn(["--", "--json", "--debug"]);
+    expect([ran.code, errorLines(ran.stderr).code]).toEqual([2, "TOO_MANY_ARGUMENTS"]);
+  });
+
+  it("replaces no model that it reads, and gives picture and latent no common file (fault 58)", async () => {
+    const at = folder();
+    copyFileSync(join(root, "checkpoints", "limn-emoji.safetensors"), join(at, "model"));
+    symlinkSync("model", join(at, "fox.png"));
+    const [over, same] = [
+      await limn([...quick, "-m", "model", "-o", "fox.png", "--overwrite"], { cwd: at }),
+      await limn([...quick, "-o", "a.png", "--save-latent", "./a.png", "--overwrite"], { cwd: at }),
+    ];
+    for (const ran of [over, same]) expect([ran.code, errorLines(ran.stderr).code]).toEqual([4, "OUTPUT_EXISTS"]);
+    expect([statSync(join(at, "model")).size > 1e6, readdirSync(at)]).toEqual([true, ["fox.png", "model"]]);
+  });
+
   it.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
@@ -157,6 +196,17 @@ describe("limn", () => {
     });
     expect([ran.code, ran.stdout.length, readdirSync(at)]).toEqual([code, 0, []]);
     expect(performance.now() - sent).toBeLessThan(5000);
+  });
+
+  it("obeys the first signal at once where nothing has to be put in order (fault 64)", async () => {
+    const watched = pathToFileURL(join(root, "dist", "cli", "terminal", "interrupt.js"));
+    const slow = `(await import("${watched}")).watchSignals().leaveAtOnce(); setInterval(() => {}, 1000); console.log("on");`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", slow], { stdio: ["ignore", "pipe", "inherit"] });
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    const sent = performance.now();
+    child.kill("SIGTERM");
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    expect([code, performance.now() - sent < 2000]).toEqual([143, true]);
   });
 
   it("leaves within 5 s where a step takes longer (fault 64)", async () => {

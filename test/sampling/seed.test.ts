@@ -22,6 +22,12 @@ describe("seed", () => {
     },
   );
 
+  it("says of too many digits that they are too many", () => {
+    for (const length of [21, 30, 1000]) {
+      expect(() => parseSeed("9".repeat(length))).toThrow("is above the largest seed");
+    }
+  });
+
   it("is random for -1 and for nothing, within 32 bits", () => {
     const seeds = [parseSeed(), parseSeed("-1"), parseSeed(-1), randomSeed()];
     expect(new Set(seeds).size).toBe(seeds.length);
