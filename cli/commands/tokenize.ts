@@ -1,12 +1,14 @@
 /** @file `limn tokenize`: token ids of a text, or of every string in a JSON file. */
-import { readFile } from "node:fs/promises";
 import { UsageError } from "../../engine/errors.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
-import { openFile } from "../files/file-source.ts";
+import { readTextFile } from "../files/text-file.ts";
 import type { TokenizeOptions } from "../syntax/options.ts";
 import { writeStdout } from "../terminal/stdout.ts";
 
-/** @throws UsageError INVALID_FILE, PROMPT_TOO_LONG; FileSystemError those of `openFile` */
+/** Bytes of a file that programs write: below what one string of JavaScript holds. */
+const mostBytes = 256 << 20;
+
+/** @throws UsageError INVALID_FILE, TEXT_FILE, PROMPT_TOO_LONG; FileSystemError those of `openFile` */
 export async function run({ text, file, json }: TokenizeOptions): Promise<void> {
   const tokenizer = new ClipTokenizer();
   if (file !== undefined) {
@@ -33,12 +35,9 @@ function encode(tokenizer: ClipTokenizer, text: string): number[] {
   }
 }
 
-/** The strings of a JSON file. @throws UsageError INVALID_FILE; FileSystemError those of `openFile` */
+/** The strings of a JSON file. @throws UsageError INVALID_FILE, TEXT_FILE; FileSystemError those of `openFile` */
 export async function readStrings(path: string): Promise<string[]> {
-  // The source refuses folders, pipes and devices with the right words.
-  const source = await openFile(path);
-  await source.close();
-  const content = parse(path, await readFile(path, "utf8"));
+  const content = parse(path, await readTextFile(path, "file", mostBytes));
   if (Array.isArray(content) && content.every((one) => typeof one === "string")) return content;
   throw invalid(path, "it is not a JSON array of strings");
 }

@@ -2,14 +2,17 @@
 import { UsageError } from "../../engine/errors.ts";
 import { openFile } from "./file-source.ts";
 
-/** Bytes. */
+/** Bytes that a person writes. */
 const mostBytes = 16 << 20;
 
-/** Without a byte order mark. @throws FileSystemError those of `openFile`; UsageError TEXT_FILE */
-export async function readTextFile(path: string, option: string): Promise<string> {
+/**
+ * A file of at most `most` bytes, without a byte order mark.
+ * @throws FileSystemError those of `openFile`; UsageError TEXT_FILE
+ */
+export async function readTextFile(path: string, option: string, most = mostBytes): Promise<string> {
   const source = await openFile(path);
   try {
-    if (source.size > mostBytes) throw invalid(option, path, `${source.size} bytes are above the limit of ${mostBytes}`);
+    if (source.size > most) throw invalid(option, path, `${source.size} bytes are above the limit of ${most}`);
     return decode(await source.read(0, source.size), option, path);
   } finally {
     await source.close();

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
@@ -24,6 +24,17 @@ describe("limn tokenize", () => {
     const tokenizer = new ClipTokenizer();
     expect(code).toBe(0);
     expect(JSON.parse(stdout.toString())).toEqual(strings.map((text) => tokenizer.encode(text)));
+  });
+
+  it("refuses a file that is no text, or larger than any string", async () => {
+    const latin = join(folder, "latin.json");
+    writeFileSync(latin, Buffer.from('["f\u00fcchse"]', "latin1"));
+    const huge = written("huge.json", "");
+    truncateSync(huge, 3 * 2 ** 30); // no bytes on disk
+    for (const file of [latin, huge]) {
+      const { code, stderr } = await limn(["tokenize", "--file", file]);
+      expect([code, errorLines(stderr).code]).toEqual([2, "TEXT_FILE"]);
+    }
   });
 
   it.each([
