@@ -6,12 +6,6 @@ import { root } from "./limn.ts";
 
 /** Not codes of ours: variables and fields of the system, a tunable, the beginning of several codes. */
 const foreign = /^(F8_|VK_|XDG_|CUDA_|MESA_|ERR_|ID_LIKE$|VERSION_ID$|PRETTY_NAME$|WORKGROUP_SIZE$|ST_HEADER$)/;
-/** Made from an option's name in cli/syntax/numbers.ts and cli/syntax/arguments.ts. */
-const fromOptions =
-  "width height steps guidance batch count cell-size eta tolerance adapter max-header tier precision vae-precision prediction fill resize-mode img2img-steps hires-steps hires-guidance preview preview-every preview-terminal scale upscaler".split(
-    " ",
-  );
-
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`;
@@ -20,9 +14,22 @@ function sources(folder: string): string[] {
   });
 }
 
+/** Of options with a number, a size or one of a few values: their code is made from their name. */
+function codesOfOptions(): string[] {
+  return sources("cli/syntax").flatMap((path) => {
+    const text = readFileSync(join(root, path), "utf8");
+    const found = [
+      ...text.matchAll(/(?:number|choice)\(\s*"(?:[^"]* )?--([\w-]+) </g),
+      ...text.matchAll(/"--([\w-]+) <\w+>",\s*"[^"]*",?\s*\)\.argParser\(parse\w+\)/g),
+      ...text.matchAll(/(?:parseSize|pictureSide)\(\s*"([\w-]+)"/g),
+    ];
+    return found.map(([, option]) => `INVALID_${option!.toUpperCase().replaceAll("-", "_")}`);
+  });
+}
+
 /** Words in capitals with an underscore between quotes, and single words where an error is made. */
 function codesInSources(): Set<string> {
-  const codes = new Set(["INTERNAL", ...fromOptions.map((option) => `INVALID_${option.toUpperCase().replaceAll("-", "_")}`)]);
+  const codes = new Set(["INTERNAL", ...codesOfOptions()]);
   for (const path of ["engine", "kernels", "model", "tokenizer", "cli"].flatMap(sources)) {
     const text = readFileSync(join(root, path), "utf8");
     const found = [
