@@ -1,4 +1,4 @@
-/** @file The bench's commands, kernels, step, gpu, image, load and roofline: how fast limn is on this machine, with the numbers to compare. */
+/** @file The bench's commands, kernels, step, host, gpu, image, load and roofline: how fast limn is on this machine, with the numbers to compare. */
 import { statSync, writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { exitCodes } from "../cli/terminal/exit-codes.ts";
@@ -10,6 +10,7 @@ import { finish, save } from "./finish.ts";
 import { type GoalSet, goalSets } from "./goals.ts";
 import { benchDevice } from "./gpu.ts";
 import { benchGpu } from "./gpu-report.ts";
+import { benchHost } from "./host.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels, benchPeerShapes } from "./kernels.ts";
 import { benchLoad } from "./load.ts";
@@ -87,6 +88,22 @@ export function makeProgram(): Command {
       const header = headerOf(device);
       log([...Object.values(header), family, `${size}x${size}`, `batch ${batch}`].join(", "));
       const report = await benchStep(device, { family, size, batch, runs }, log);
+      await finish({ ...header, family, size, batch, ...report }, options, kept);
+    });
+
+  timedCommand(program, "host", "encoding of a step, beside the state of the core that does it: its other half may be another's")
+    .addOption(new Option("--family <family>", "whose U-Net").choices([...families]).default("embedded"))
+    .addOption(sizeOption())
+    .addOption(batchOption())
+    .addOption(runsOption("times that a picture's steps are encoded", 400))
+    .action(async (options: StepChoices) => {
+      const { family, size = familySize[family], batch, runs } = options;
+      const kept = checkFiles(options, { family, size, batch });
+      const log = logOf(options);
+      const device = await benchDevice(options);
+      const header = headerOf(device);
+      log([...Object.values(header), family, `${size}x${size}`, `batch ${batch}`].join(", "));
+      const report = await benchHost(device, { family, size, batch, runs }, log);
       await finish({ ...header, family, size, batch, ...report }, options, kept);
     });
 

@@ -75,7 +75,8 @@ export class Capture<T> {
 
   /**
    * Says that `run` will be called so often. Where the shaders run on the host's own cores, all of these runs are encoded now, while
-   * they rest: later they take turns with the host and empty its caches, and a dispatch costs it twice as much.
+   * they rest: later they take turns with the host and empty its caches, and a dispatch costs it twice as much. What was encoded for
+   * more runs is dropped.
    */
   expectRuns(runs: number): void {
     if (this.device.isSoftware) this.device.submitter.encodeAhead(this.#build(), runs);

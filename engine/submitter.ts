@@ -63,8 +63,9 @@ export class Submitter {
     this.#remember(millis, commands.length, 1);
   }
 
-  /** Encodes a replay so often that `runs` of it lie ready. */
+  /** Encodes a replay so often that `runs` of it lie ready; more that do are dropped. */
   encodeAhead({ commands, encoded }: Replay, runs: number): void {
+    encoded.splice(runs);
     const missing = Math.min(runs, mostAhead) - encoded.length;
     if (this.profiler || missing <= 0) return;
     const start = performance.now();

@@ -152,6 +152,23 @@ test("runs encoded ahead compute what later ones do", async () => {
   x.free();
 });
 
+test("runs encoded ahead and not wanted any more are dropped", async () => {
+  const x = device.upload(values(2), [1]);
+  const capture = device.capture(() => scaled(x, 3));
+  const encoded = () => device.counters.replayMicros.length;
+  device.counters.replayMicros.length = 0;
+  capture.expectRuns(3);
+  capture.expectRuns(1);
+  capture.expectRuns(2);
+  expect(encoded()).toBe(3 + 1);
+  capture.expectRuns(0);
+  capture.run();
+  expect([...(await capture.result.read())]).toEqual([6]);
+  expect(encoded(), "none lay ready").toBe(3 + 1 + 1);
+  capture.dispose();
+  x.free();
+});
+
 test("captures share memory, but never that of a result", async () => {
   const x = device.upload(new Float32Array(1024).fill(1), [1024]);
   const first = device.capture(() => device.scope(() => scaled(scaled(scaled(x, 2), 2), 2)));
