@@ -3,16 +3,9 @@
  * one, whose other half a neighbour uses or not: the same work takes then twice as long, and which it was only a measurement tells.
  */
 import type { Device } from "../engine/index.ts";
-import type { BenchFamily } from "./shapes.ts";
+import type { StepOptions } from "./step.ts";
 import { familyHeader, makeStepModel } from "./step-model.ts";
 import { type Spread, spread } from "./timing.ts";
-
-export interface HostOptions {
-  readonly family: BenchFamily;
-  readonly size: number;
-  readonly batch: number;
-  readonly runs: number;
-}
 
 /** Encodings of a picture's steps, and what a fixed piece of work took right before and after them, in milliseconds. */
 export interface HostRun {
@@ -41,7 +34,11 @@ const steps = 20;
 /** A core counts as whole where the gauge takes this much of its best time at most, and as shared from the second on. */
 const [whole, shared] = [1.15, 1.3];
 
-export async function benchHost(device: Device, options: HostOptions, log: (line: string) => void): Promise<HostReport> {
+export async function benchHost(
+  device: Device,
+  options: Omit<StepOptions, "ceiling">,
+  log: (line: string) => void,
+): Promise<HostReport> {
   const model = await makeStepModel(device, await familyHeader(options.family), options.size, options.batch);
   const { step } = model;
   model.fill();

@@ -17,7 +17,7 @@ import { benchLoad } from "./load.ts";
 import { repeatLoad } from "./load-runs.ts";
 import { drawRoofline, isKeptKernels } from "./roofline.ts";
 import { type BenchFamily, families, familyCases, familySize, peerCases, type ShapeSet } from "./shapes.ts";
-import { benchStep } from "./step.ts";
+import { benchStep, type StepOptions } from "./step.ts";
 
 interface KernelChoices extends Common {
   readonly family: ShapeSet;
@@ -75,37 +75,24 @@ export function makeProgram(): Command {
       await finish({ ...header, ...subject, ...report }, options, kept);
     });
 
-  timedCommand(program, "step", "one denoising step with synthetic weights: in all, by kernel, by block, and what the host does")
-    .addOption(new Option("--family <family>", "whose U-Net").choices([...families]).default("sd15"))
-    .addOption(sizeOption())
-    .addOption(batchOption())
-    .addOption(runsOption("timed steps; fast ones are run many at a time", 5))
-    .action(async (options: StepChoices) => {
-      const { family, size = familySize[family], batch, runs } = options;
-      const kept = checkFiles(options, { family, size, batch });
-      const log = logOf(options);
-      const device = await benchDevice(options);
-      const header = headerOf(device);
-      log([...Object.values(header), family, `${size}x${size}`, `batch ${batch}`].join(", "));
-      const report = await benchStep(device, { family, size, batch, runs }, log);
-      await finish({ ...header, family, size, batch, ...report }, options, kept);
-    });
-
-  timedCommand(program, "host", "encoding of a step, beside the state of the core that does it: its other half may be another's")
-    .addOption(new Option("--family <family>", "whose U-Net").choices([...families]).default("embedded"))
-    .addOption(sizeOption())
-    .addOption(batchOption())
-    .addOption(runsOption("times that a picture's steps are encoded", 400))
-    .action(async (options: StepChoices) => {
-      const { family, size = familySize[family], batch, runs } = options;
-      const kept = checkFiles(options, { family, size, batch });
-      const log = logOf(options);
-      const device = await benchDevice(options);
-      const header = headerOf(device);
-      log([...Object.values(header), family, `${size}x${size}`, `batch ${batch}`].join(", "));
-      const report = await benchHost(device, { family, size, batch, runs }, log);
-      await finish({ ...header, family, size, batch, ...report }, options, kept);
-    });
+  stepCommand(
+    timedCommand(
+      program,
+      "step",
+      "one denoising step with synthetic weights: in all, by kernel, by block, and what the host does",
+    ),
+    { family: "sd15", runs: runsOption("timed steps; fast ones are run many at a time", 5) },
+    benchStep,
+  );
+  stepCommand(
+    timedCommand(
+      program,
+      "host",
+      "encoding of a step, beside the state of the core that does it: its other half may be another's",
+    ),
+    { family: "embedded", runs: runsOption("times that a picture's steps are encoded", 400) },
+    benchHost,
+  );
 
   timedCommand(
     program,
@@ -183,6 +170,29 @@ export function makeProgram(): Command {
       writeFileSync(output, drawRoofline(kept));
     });
   return program;
+}
+
+/** What `step` and `host` share: a U-Net at a size, on one device. */
+function stepCommand(
+  command: Command,
+  defaults: { readonly family: BenchFamily; readonly runs: Option },
+  measure: (device: Device, options: StepOptions, log: (line: string) => void) => Promise<object>,
+): void {
+  command
+    .addOption(new Option("--family <family>", "whose U-Net").choices([...families]).default(defaults.family))
+    .addOption(sizeOption())
+    .addOption(batchOption())
+    .addOption(defaults.runs)
+    .action(async (options: StepChoices) => {
+      const { family, size = familySize[family], batch, runs } = options;
+      const kept = checkFiles(options, { family, size, batch });
+      const log = logOf(options);
+      const device = await benchDevice(options);
+      const header = headerOf(device);
+      log([...Object.values(header), family, `${size}x${size}`, `batch ${batch}`].join(", "));
+      const report = await measure(device, { family, size, batch, runs }, log);
+      await finish({ ...header, family, size, batch, ...report }, options, kept);
+    });
 }
 
 /** Where lines for people go. */
