@@ -123,7 +123,8 @@ async function sheetPlace({ picture, output }: GridOptions): Promise<Output | un
     return undefined;
   }
   const named = output ?? sheetName(picture.prompt);
-  return prepareOutput(named, { overwrite: picture.overwrite, numbered: output === undefined });
+  const { overwrite, model, vae, refiner } = picture;
+  return prepareOutput(named, { overwrite, numbered: output === undefined, models: [model, vae, refiner] });
 }
 
 function axesOf({ axes: { x, y, z } }: GridOptions): Axes {

@@ -35,14 +35,15 @@ export async function run(options: UpscaleOptions, context: CommandContext): Pro
     });
   }
   const { background, overwrite, output } = options;
-  if (output !== undefined && output !== "-") await prepareOutput(output, { overwrite });
+  if (output !== undefined && output !== "-") await prepareOutput(output, { overwrite, models: [options.model] });
   const picture = await readImage(options.picture, { background, note: (text) => progress.note(text) });
   const made = await (options.model === undefined
     ? resampled(picture, options)
     : enlarged(picture, options.model, options, context, progress));
   const { width, height, data } = made.picture;
   const name = output ?? `${basename(options.picture).replace(/\.[^.]+$/, "")}-${width}x${height}.png`;
-  const place = name === "-" ? undefined : await prepareOutput(name, { overwrite, numbered: output === undefined });
+  const place =
+    name === "-" ? undefined : await prepareOutput(name, { overwrite, numbered: output === undefined, models: [options.model] });
   const png = encodePng({ width, height, data }, { ...(await textsOf(options.picture)), postprocessing: postprocessing(made) });
   const path = (await place?.write(png)) ?? "-";
   if (!place) await writeStdout(png);

@@ -14,6 +14,8 @@ export interface OutputOptions {
   readonly overwrite: boolean;
   /** Take the next free number instead of refusing where the name is taken: for names that limn made itself. */
   readonly numbered?: boolean;
+  /** Models that the run reads: --overwrite is meant for pictures, and replaces none of them. */
+  readonly models?: readonly (string | undefined)[];
 }
 
 /** A checked place for one file. */
@@ -54,6 +56,11 @@ export async function prepareOutput(path: string, options: OutputOptions): Promi
   if (found && !options.overwrite && !options.numbered) throw alreadyExists(path);
   // Through a link the file it leads to is replaced, not the link.
   const target = found ? realpathSync(path) : path;
+  if (found && options.models?.some((model) => model !== undefined && leadsTo(model, target))) {
+    throw new FileSystemError("OUTPUT_EXISTS", `${path} is a model that this run reads`, {
+      hint: "choose another name for the picture",
+    });
+  }
   const folder = dirname(resolve(target));
   checkFolder(path, folder);
   removeStale(folder);
@@ -63,6 +70,14 @@ export async function prepareOutput(path: string, options: OutputOptions): Promi
     target: join(realpathSync(folder), basename(target)),
     write: (bytes) => writeWhole(path, target, bytes, options),
   };
+}
+
+function leadsTo(path: string, target: string): boolean {
+  try {
+    return realpathSync(path) === target;
+  } catch {
+    return false; // a web address, or missing: told of where it is opened
+  }
 }
 
 async function writeWhole(path: string, target: string, bytes: Uint8Array, options: OutputOptions): Promise<string> {

@@ -1,5 +1,5 @@
 /** @file Where the pictures of a run go, one place a picture, all checked before anything is loaded. */
-import { existsSync, realpathSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { FileSystemError, UsageError } from "../../engine/errors.ts";
 import { seedOf } from "../../model/picture/picture-noise.ts";
@@ -25,36 +25,21 @@ export async function preparePlaces(requests: readonly PictureRequest[], running
   const taken = new Set<string>();
   const places: Place[] = [];
   for (const { options, batch } of requests) {
-    const { output, saveLatent, overwrite, prompt } = options;
+    const { output, saveLatent, overwrite, prompt, model, vae, refiner } = options;
+    const models = [model, vae, refiner];
     const seed = seedOf({ ...options, batch });
     const name = output === undefined ? distinct(defaultName(prompt, seed), taken) : pictures.next(output, overwrite);
-    const picture = output === "-" ? undefined : await prepareOutput(name, { overwrite, numbered: output === undefined });
-    const latent = saveLatent === undefined ? undefined : await prepareOutput(latents.next(saveLatent, overwrite), { overwrite });
+    const picture = output === "-" ? undefined : await prepareOutput(name, { overwrite, numbered: output === undefined, models });
+    const latent =
+      saveLatent === undefined ? undefined : await prepareOutput(latents.next(saveLatent, overwrite), { overwrite, models });
     if (latent && picture && latent.target === picture.target) {
       throw new FileSystemError("OUTPUT_EXISTS", `--save-latent and --output are the same file: ${latent.path}`, {
         hint: "give one of them another name",
       });
     }
-    for (const place of [picture, latent]) if (place) expectNoModel(place, options);
     places.push({ seed, picture, latent });
   }
   return places;
-}
-
-/** --overwrite is meant for pictures: a model that this run reads is not replaced by one. @throws FileSystemError OUTPUT_EXISTS */
-function expectNoModel({ path, target }: Output, { model, vae, refiner }: PictureRequest["options"]): void {
-  if (![model, vae, refiner].some((read) => read !== undefined && leadsTo(read, target))) return;
-  throw new FileSystemError("OUTPUT_EXISTS", `${path} is the model that this picture is made with`, {
-    hint: "choose another name with -o or --save-latent",
-  });
-}
-
-function leadsTo(path: string, target: string): boolean {
-  try {
-    return realpathSync(path) === target;
-  } catch {
-    return false; // a web address, or missing: told of where it is opened
-  }
 }
 
 /** @throws UsageError STDOUT_IS_TERMINAL */

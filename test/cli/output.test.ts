@@ -146,6 +146,17 @@ describe("output", () => {
     },
   );
 
+  it("replaces no model that the run reads, also through a link (fault 58)", async () => {
+    const at = folder();
+    const [model, link, other] = [join(at, "model"), join(at, "link"), join(at, "other")];
+    for (const path of [model, other]) writeFileSync(path, "weights");
+    symlinkSync("model", link);
+    const options = { overwrite: true, models: [undefined, join(at, "missing"), model] };
+    for (const path of [model, link]) await expect(prepareOutput(path, options)).rejects.toMatchObject({ code: "OUTPUT_EXISTS" });
+    expect((await prepareOutput(other, options)).target).toBe(other);
+    expect(readFileSync(model, "utf8")).toBe("weights");
+  });
+
   it("knows two names of one file", async () => {
     const at = folder();
     mkdirSync(join(at, "in"));
