@@ -15,7 +15,7 @@ import { InitReader } from "../pictures/init.ts";
 import { readNoise } from "../pictures/latent-file.ts";
 import { pictureFile } from "../pictures/picture-file.ts";
 import { slug } from "../pictures/picture-name.ts";
-import { refuseTerminal } from "../pictures/places.ts";
+import { modelsOf, OwnFiles, refuseTerminal } from "../pictures/places.ts";
 import { Session } from "../pictures/session.ts";
 import { withStyles } from "../pictures/styles.ts";
 import { type MadePicture, summaryJson, summaryText } from "../pictures/summary.ts";
@@ -118,13 +118,15 @@ async function makeCells(session: Session, cells: readonly Cell[], { options, ax
 
 /** Undefined: stdout. */
 async function sheetPlace({ picture, output }: GridOptions): Promise<Output | undefined> {
-  if (output === "-") {
-    refuseTerminal();
-    return undefined;
-  }
-  const named = output ?? sheetName(picture.prompt);
-  const { overwrite, model, vae, refiner } = picture;
-  return prepareOutput(named, { overwrite, numbered: output === undefined, models: [model, vae, refiner] });
+  if (output === "-") refuseTerminal();
+  const { overwrite, preview, prompt } = picture;
+  const models = modelsOf(picture);
+  const numbered = output === undefined;
+  const place = output === "-" ? undefined : await prepareOutput(output ?? sheetName(prompt), { overwrite, numbered, models });
+  const files = new OwnFiles();
+  files.claim("--output", place);
+  await files.claimPreview(preview, models);
+  return place;
 }
 
 function axesOf({ axes: { x, y, z } }: GridOptions): Axes {

@@ -7,14 +7,20 @@ import type { Place } from "./places.ts";
 import type { SessionPicture } from "./session.ts";
 import type { MadePicture } from "./summary.ts";
 
-/** Writes a picture, and its latent if asked for, to the place prepared. @throws FileSystemError those of `prepareOutput` */
+/**
+ * Writes a picture, and its latent if asked for, to the places prepared. Where one of them fails the other is kept.
+ * @throws FileSystemError those of `prepareOutput`
+ */
 export async function keepPicture(picture: SessionPicture, place: Place): Promise<MadePicture> {
   const { width, height, seed, settings, latent } = picture.image;
   const png = pictureFile(picture);
-  if (place.latent) await place.latent.write(writeLatent("latent", [1, 4, settings.height / 8, settings.width / 8], latent));
-  const path = (await place.picture?.write(png)) ?? "-";
-  if (!place.picture) await writeStdout(png);
-  return { path, seed, width, height };
+  const [path, saved] = await Promise.allSettled([
+    place.picture ? place.picture.write(png) : writeStdout(png).then(() => "-"),
+    place.latent?.write(writeLatent("latent", [1, 4, settings.height / 8, settings.width / 8], latent)),
+  ]);
+  if (path.status === "rejected") throw path.reason;
+  if (saved.status === "rejected") throw saved.reason;
+  return { path: path.value, seed, width, height };
 }
 
 /** The bytes of the PNG, with `texts` beside its own. */

@@ -4,6 +4,8 @@ import { isatty } from "node:tty";
 import { FileSystemError, UsageError } from "../../engine/errors.ts";
 import { seedOf } from "../../model/picture/picture-noise.ts";
 import { type Output, prepareOutput, withNumber } from "../files/output.ts";
+import type { ModelChoice } from "../models/model-files.ts";
+import type { PreviewOptions } from "../preview/preview-options.ts";
 import { defaultName } from "./picture-name.ts";
 import type { PictureRequest } from "./session.ts";
 
@@ -23,23 +25,50 @@ export async function preparePlaces(requests: readonly PictureRequest[], running
   if (requests.some(({ options }) => options.output === "-")) refuseTerminal();
   const [pictures, latents] = [new Names(requests, "output", running), new Names(requests, "saveLatent", running)];
   const taken = new Set<string>();
+  const files = new OwnFiles();
   const places: Place[] = [];
   for (const { options, batch } of requests) {
-    const { output, saveLatent, overwrite, prompt, model, vae, refiner } = options;
-    const models = [model, vae, refiner];
+    const { output, saveLatent, overwrite, prompt, preview } = options;
+    const models = modelsOf(options);
     const seed = seedOf({ ...options, batch });
     const name = output === undefined ? distinct(defaultName(prompt, seed), taken) : pictures.next(output, overwrite);
     const picture = output === "-" ? undefined : await prepareOutput(name, { overwrite, numbered: output === undefined, models });
     const latent =
       saveLatent === undefined ? undefined : await prepareOutput(latents.next(saveLatent, overwrite), { overwrite, models });
-    if (latent && picture && latent.target === picture.target) {
-      throw new FileSystemError("OUTPUT_EXISTS", `--save-latent and --output are the same file: ${latent.path}`, {
-        hint: "give one of them another name",
-      });
-    }
+    files.claim("--output", picture);
+    files.claim("--save-latent", latent);
+    await files.claimPreview(preview, models);
     places.push({ seed, picture, latent });
   }
   return places;
+}
+
+/** Files that a run reads and must not replace. */
+export function modelsOf({ model, vae, refiner }: ModelChoice): readonly (string | undefined)[] {
+  return [model, vae, refiner];
+}
+
+/** What a run writes, each file by one option only: what another wrote there would be lost. */
+export class OwnFiles {
+  readonly #options = new Map<string, string>();
+
+  /** @throws FileSystemError OUTPUT_EXISTS */
+  claim(option: string, output: Output | undefined): void {
+    if (!output) return;
+    const other = this.#options.get(output.target) ?? option;
+    if (other !== option) {
+      throw new FileSystemError("OUTPUT_EXISTS", `${option} and ${other} are the same file: ${output.path}`, {
+        hint: "give one of them another name",
+      });
+    }
+    this.#options.set(output.target, option);
+  }
+
+  /** @throws FileSystemError those of `prepareOutput` */
+  async claimPreview({ kind, file }: PreviewOptions, models: readonly (string | undefined)[]): Promise<void> {
+    if (kind !== "none" && file !== undefined)
+      this.claim("--preview-file", await prepareOutput(file, { overwrite: true, models }));
+  }
 }
 
 /** @throws UsageError STDOUT_IS_TERMINAL */

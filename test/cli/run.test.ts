@@ -136,6 +136,9 @@ describe("limn", () => {
   it("leaves nothing on a full disk (fault 60) and ends quietly when the reader is gone (fault 61)", async () => {
     const full = await limn([...quick, "-o", "-"], { shell: ">/dev/full" });
     expect([full.code, errorLines(full.stderr).code]).toEqual([4, "STDOUT_WRITE"]);
+    const at = folder();
+    const latent = await limn([...quick, "-o", "kept.png", "--save-latent", "/dev/full"], { cwd: at });
+    expect([latent.code, errorLines(latent.stderr).code, readdirSync(at)]).toEqual([4, "OUTPUT_FULL", ["kept.png"]]);
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell that puts the status in
     const gone = await limn([...quick, "-o", "-"], { shell: "| true; exit ${PIPESTATUS[0]}" });
     expect([gone.code, gone.stderr.includes("error[")]).toEqual([141, false]);
@@ -168,15 +171,18 @@ describe("limn", () => {
     expect([ran.code, errorLines(ran.stderr).code]).toEqual([2, "TOO_MANY_ARGUMENTS"]);
   });
 
-  it("replaces no model that it reads, and gives picture and latent no common file (fault 58)", async () => {
+  it("replaces no model that it reads, and gives picture, latent and preview no common file (fault 58)", async () => {
     const at = folder();
     copyFileSync(join(root, "checkpoints", "limn-emoji.safetensors"), join(at, "model"));
     symlinkSync("model", join(at, "fox.png"));
-    const [over, same] = [
+    const runs = [
       await limn([...quick, "-m", "model", "-o", "fox.png", "--overwrite"], { cwd: at }),
+      await limn([...quick, "-m", "model", "-o", "a.png", "--preview-file", "fox.png"], { cwd: at }),
       await limn([...quick, "-o", "a.png", "--save-latent", "./a.png", "--overwrite"], { cwd: at }),
+      await limn([...quick, "-o", "a.png", "--preview-file", "./a.png", "--overwrite"], { cwd: at }),
+      await limn(["grid", ...quick, "--x", "seed=1,2", "-o", "a.png", "--preview-file", "./a.png"], { cwd: at }),
     ];
-    for (const ran of [over, same]) expect([ran.code, errorLines(ran.stderr).code]).toEqual([4, "OUTPUT_EXISTS"]);
+    for (const ran of runs) expect([ran.code, errorLines(ran.stderr).code]).toEqual([4, "OUTPUT_EXISTS"]);
     expect([statSync(join(at, "model")).size > 1e6, readdirSync(at)]).toEqual([true, ["fox.png", "model"]]);
   });
 
