@@ -3,7 +3,7 @@
  * same are one: the type of a buffer that is left out makes no difference.
  */
 import { adapterName } from "./adapter-name.ts";
-import { LimnError, ShaderError } from "./errors.ts";
+import { AdapterError, LimnError, ShaderError } from "./errors.ts";
 import type { FailureWatch } from "./failure-watch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { hasUniforms } from "./preamble.ts";
@@ -141,7 +141,7 @@ export class PipelineCache {
         entries.push({ binding: entries.length, visibility: computeStage, buffer: { type: "uniform" } });
       const limit = this.#device.limits.maxStorageBuffersPerShaderStage;
       if (kernel.buffers.length > limit)
-        throw new LimnError(
+        throw new AdapterError(
           "TOO_MANY_BUFFERS",
           `kernel ${kernel.name} has ${kernel.buffers.length} buffers, the adapter allows ${limit}`,
         );

@@ -2,7 +2,7 @@
  * @file Commands and how they reach the GPU. A launch becomes a record (pipeline, bind group, uniform offset, grid); records are
  * encoded later, once for ordinary work or many times for a capture.
  */
-import { LimnError, ShapeError } from "./errors.ts";
+import { OutOfMemoryError, ShapeError } from "./errors.ts";
 import type { CompiledKernel } from "./pipeline-cache.ts";
 import type { PooledBuffer } from "./pool.ts";
 import type { Tensor } from "./tensor.ts";
@@ -48,17 +48,21 @@ export function bindingOf(tensor: Tensor): Binding {
 
 /**
  * Checks what a launch binds against the device's limits.
- * @throws LimnError USE_AFTER_FREE, BINDING_TOO_LARGE; ShapeError
+ * @throws LimnError USE_AFTER_FREE; OutOfMemoryError BINDING_TOO_LARGE; ShapeError
  */
 export function expectBindable(kernel: string, tensor: Tensor, limits: GPUSupportedLimits): void {
   if (tensor.allocation.freed) tensor.buffer; // throws, with the tensor's name
   const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = limits;
   const bytes = bindingBytes(tensor);
   if (bytes > limit) {
-    throw new LimnError("BINDING_TOO_LARGE", `${kernel}: ${tensor.label} takes ${bytes} bytes, a binding may have ${limit}`, {
-      hint: "make a smaller picture; if it is a weight, use --precision f16, or an adapter that binds more",
-      context: { tensor: tensor.label, bytes, limit },
-    });
+    throw new OutOfMemoryError(
+      "BINDING_TOO_LARGE",
+      `${kernel}: ${tensor.label} takes ${bytes} bytes, a binding may have ${limit}`,
+      {
+        hint: "make a smaller picture; if it is a weight, use --precision f16, or an adapter that binds more",
+        context: { tensor: tensor.label, bytes, limit },
+      },
+    );
   }
   if (tensor.offset % alignment !== 0)
     throw new ShapeError(`${kernel}: ${tensor.label} begins at byte ${tensor.offset}, which is no multiple of ${alignment}`);

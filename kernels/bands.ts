@@ -1,5 +1,5 @@
 /** @file Row bands: how an operation whose tensors are larger than one binding may be runs in several launches. */
-import { LimnError, type Tensor } from "../engine/index.ts";
+import { OutOfMemoryError, type Tensor } from "../engine/index.ts";
 
 /**
  * Calls `launch` for consecutive bands of rows, so that every tensor's band fits into one binding (128 MiB on many adapters).
@@ -22,7 +22,7 @@ export function inBands<T extends Readonly<Record<string, Tensor>>>(
   const unit = leastCommonMultiple(step, multiple);
   const size = most >= rows ? rows : Math.floor(most / unit) * unit;
   if (size === 0) {
-    throw new LimnError(
+    throw new OutOfMemoryError(
       "BINDING_TOO_LARGE",
       `${op}: ${unit} rows of ${Math.max(...rowBytes)} bytes are more than a binding may have (${limit})`,
       {

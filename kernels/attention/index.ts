@@ -31,7 +31,7 @@ const orders = {
  * Scaled dot-product attention (Vaswani et al. 2017, equation 1) of `heads` heads.
  * q [N, T, wq], k [N, S, wk], v [N, S, wv] -> [N, T, heads * headDim]; head h takes columns first + h * headDim onwards of each row.
  * Statistics and sums in f32. Where a tensor is larger than a binding, images, heads and queries are taken apart. Throws a ShapeError where
- * sizes, columns or dtypes don't fit together, a LimnError BINDING_TOO_LARGE where one head's keys are too large.
+ * sizes, columns or dtypes don't fit together, an OutOfMemoryError BINDING_TOO_LARGE where one head's keys are too large.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const problem = attentionProblem(q, k, v, options);

@@ -2,7 +2,7 @@
  * @file Attention over tensors that no binding can hold. A query's result needs all keys of its head and nothing of other queries, heads
  * or images, so these are taken apart and every part is computed as a small attention is: the numbers don't change.
  */
-import { bytesPerElement, LimnError, type Tensor } from "../../engine/index.ts";
+import { bytesPerElement, OutOfMemoryError, type Tensor } from "../../engine/index.ts";
 import { columns } from "../columns.ts";
 import { concat } from "../concat.ts";
 import type { AttentionOptions } from "./problem.ts";
@@ -43,7 +43,7 @@ function inHeads(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions, att
   const headBytes = k.shape[1]! * headDim * bytesPerElement[k.dtype];
   const most = Math.floor(limit / headBytes);
   if (most === 0) {
-    throw new LimnError(
+    throw new OutOfMemoryError(
       "BINDING_TOO_LARGE",
       `attention: the keys of one head take ${headBytes} bytes, a binding may have ${limit}`,
       {

@@ -1,5 +1,5 @@
 /** @file The sizes of a convolution: from shapes and options to what the kernels need, checked once. */
-import { expectShape, LimnError, ShapeError, type Tensor } from "../../engine/index.ts";
+import { expectShape, OutOfMemoryError, ShapeError, type Tensor } from "../../engine/index.ts";
 import { checkEpilogue, type EpilogueOptions } from "../matmul/epilogue.ts";
 
 export interface Padding {
@@ -115,7 +115,7 @@ export interface Band {
 /**
  * Cuts a sample into bands of output rows, so that a band and the input under it take at most `limit` bytes each (a binding's size)
  * and begin on multiples of `alignment`.
- * @throws LimnError BINDING_TOO_LARGE where a single row is too large
+ * @throws OutOfMemoryError BINDING_TOO_LARGE where a single row is too large
  */
 export function bandsOf(
   sizes: Convolution,
@@ -143,7 +143,7 @@ export function bandsOf(
   };
   while (rows > 0 && !fitsEverywhere()) rows -= outputStep;
   if (rows === 0) {
-    throw new LimnError(
+    throw new OutOfMemoryError(
       "BINDING_TOO_LARGE",
       `conv2d: ${outputStep} rows of ${outputRowBytes} bytes (input ${inputRowBytes}) exceed one binding (${limit})`,
       { hint: "make a smaller picture", context: { rowBytes: outputRowBytes, limit } },

@@ -17,7 +17,7 @@ export { conv2dTiled, conv2dTiledSlab } from "./tiled.ts";
  * x [N, H, W, C] under windows of weight [KH, KW, C, O] -> [N, H', W', O] in x's dtype, with
  * H' = (H + top + bottom - KH) / stride + 1 (H doubled first, and perhaps cut by a row, where `upsample`). Sums in f32. bias is f32 [O],
  * channelAdd [N, O] (or columns of longer rows), the residual has the output's shape. Maps larger than a binding go in bands of rows,
- * weights in parts of the window. Throws a ShapeError where the shapes don't fit, a LimnError BINDING_TOO_LARGE where one row or tap is too
+ * weights in parts of the window. Throws a ShapeError where the shapes don't fit, an OutOfMemoryError BINDING_TOO_LARGE where one row or tap is too
  * large. `rung` forces one, for tests and bench.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, rung?: Conv2dRung): Tensor {

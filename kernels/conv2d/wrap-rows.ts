@@ -2,7 +2,7 @@
  * @file A map that goes round, where a launch sees only a band of it: the rows that the window meets beyond the first and the last
  * one are copied there before. Columns still go round in the kernel.
  */
-import { LimnError, type Tensor } from "../../engine/index.ts";
+import { OutOfMemoryError, type Tensor } from "../../engine/index.ts";
 import { type Convolution, type Padding, rowsToAlign } from "./convolution.ts";
 
 /** Whether the window meets rows that lie at the other end of the map. */
@@ -15,9 +15,13 @@ export function withRowsAround(x: Tensor, sizes: Convolution): { readonly x: Ten
   const { samples, height, width, channels, padding, upsample, mapHeight } = sizes;
   const scale = upsample ? 2 : 1;
   if (mapHeight !== scale * height) {
-    throw new LimnError("BINDING_TOO_LARGE", `conv2d: a map that goes round, cut to ${mapHeight} rows, exceeds one binding`, {
-      hint: "make a smaller picture",
-    });
+    throw new OutOfMemoryError(
+      "BINDING_TOO_LARGE",
+      `conv2d: a map that goes round, cut to ${mapHeight} rows, exceeds one binding`,
+      {
+        hint: "make a smaller picture",
+      },
+    );
   }
   const [above, below] = [Math.ceil(padding.top / scale), Math.ceil(padding.bottom / scale)];
   // Every sample must begin where a binding may; what that adds below is left out again.

@@ -57,6 +57,28 @@ describe("docs/errors.md", () => {
     expect(classes.filter((name) => !(name in library))).toEqual([]);
   });
 
+  it("has each code under the exit code of the class that it is thrown as", () => {
+    const exitCodes = new Map(
+      [...page.matchAll(/^\| (\d+) \|.*\| (`.*`) \|$/gm)].flatMap(([, exit, names]) =>
+        [...names!.matchAll(/`(\w+)`/g)].map(([, name]) => [name!, Number(exit)] as const),
+      ),
+    );
+    const sections = page.split(/^## /m).slice(1);
+    const exitOf = (code: string) => Number(/\((\d+)\)/.exec(sections.find((text) => text.includes(`\`${code}\``)) ?? "")?.[1]);
+    const thrown = ["engine", "kernels", "model", "tokenizer", "cli"].flatMap(sources).flatMap((path) => {
+      const text = readFileSync(join(root, path), "utf8");
+      return [...text.matchAll(/new (\w+Error)\(\s*"([A-Z][A-Z0-9_]+)"/g)].map(([, name, code]) => ({
+        path,
+        name: name!,
+        code: code!,
+      }));
+    });
+    expect(thrown.length).toBeGreaterThan(200);
+    // A PromptError, of the tokenizer that knows no errors of the engine, becomes a UsageError.
+    const wrong = thrown.filter(({ name, code }) => exitOf(code) !== exitCodes.get(name === "PromptError" ? "UsageError" : name));
+    expect(wrong).toEqual([]);
+  });
+
   it("has each code once, with a cause and a cure", () => {
     expect(documented.length).toBe(new Set(documented).size);
     for (const row of rows) {
