@@ -96,7 +96,10 @@ export class Device {
     this.#buffers.counters.liveBytes = 0;
   }
 
-  /** Asks `gpu` for an adapter and a device with what limn can use of it. */
+  /**
+   * Asks `gpu` for an adapter and a device with what limn can use of it.
+   * @throws AdapterError NO_ADAPTER, NO_DEVICE, TIER_UNSUPPORTED, F16_UNSUPPORTED
+   */
   static async create(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
     return new Device(gpu, await requestDevice(gpu, options), options);
   }
@@ -165,7 +168,10 @@ export class Device {
     this.#scopes.add(allocation);
   }
 
-  /** A tensor with `data`: Float32Array becomes f32, or f16 when asked; Uint16Array is f16 bits; Uint32Array is u32. */
+  /**
+   * A tensor with `data`: Float32Array becomes f32, or f16 when asked; Uint16Array is f16 bits; Uint32Array is u32.
+   * @throws ShapeError for another number of values; LimnError UPLOAD_IN_CAPTURE
+   */
   upload(data: Float32Array | Uint16Array | Uint32Array, shape: readonly number[], dtype?: DType, label = "upload"): Tensor {
     const type = dtype ?? (data instanceof Float32Array ? "f32" : data instanceof Uint16Array ? "f16" : "u32");
     if (data.length !== elementCount(shape))
@@ -188,12 +194,12 @@ export class Device {
     this.gpu.queue.writeBuffer(tensor.buffer.gpu, tensor.offset, padded as Uint8Array<ArrayBuffer>);
   }
 
-  /** Runs `fn` and frees every tensor made inside, except those it returns (a tensor, or an array or record of them). */
+  /** Runs `fn` and frees every tensor made inside, except those it returns (a tensor, or an array or record of them). @throws LimnError ASYNC_SCOPE */
   scope<T>(fn: () => T): T {
     return this.#scopes.run(fn);
   }
 
-  /** Records what `fn` launches without running it. See capture.ts. */
+  /** Records what `fn` launches without running it. See capture.ts. @throws LimnError NESTED_CAPTURE */
   capture<T>(fn: () => T): Capture<T> {
     return this.#recordings.capture(this, this.#scopes, fn);
   }
@@ -281,7 +287,7 @@ export class Device {
     this.#pending.push({ kernel: compiled, bindGroup, x: grid[0], y: grid[1] ?? 1, z: grid[2] ?? 1 });
   }
 
-  /** Records a copy of `source`'s bytes into `target`, which has as many. */
+  /** Records a copy of `source`'s bytes into `target`, which has as many. Throws a ShapeError where it has not. */
   copy(source: Tensor, target: Tensor): void {
     if (source.bytes !== target.bytes)
       throw new ShapeError(`copy: ${source.label} has ${source.bytes} bytes, ${target.label} ${target.bytes}`);

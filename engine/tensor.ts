@@ -43,7 +43,7 @@ export class Tensor {
     return `${this.allocation.label} ${this.dtype}[${this.shape.join(", ")}]`;
   }
 
-  /** The same elements under another shape of equal size. */
+  /** The same elements under another shape of equal size. Throws a ShapeError for another size. */
   reshape(shape: readonly number[]): Tensor {
     if (elementCount(shape) !== this.size) {
       throw new ShapeError(
@@ -55,7 +55,8 @@ export class Tensor {
 
   /**
    * Rows `begin` to `end` of the slowest axis as a view of the same memory. The kernel that gets it binds only that range, so
-   * its first byte must lie on a multiple of the device's alignment of storage bindings (256 at most).
+   * its first byte must lie on a multiple of the device's alignment of storage bindings (256 at most). Throws a ShapeError for rows
+   * that are not there.
    */
   rows(begin: number, end: number): Tensor {
     const rows = this.shape[0] ?? 1;

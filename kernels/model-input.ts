@@ -28,11 +28,11 @@ export interface ModelInputOptions {
   readonly copies?: number;
   /** Storage of the result. Default: the device's. */
   readonly dtype?: "f32" | "f16";
-  /** A tensor to write to, [copies * N, H, W, 4], where a capture reads its input. Default: a new one. */
+  /** A tensor to write to, [copies * N, H, W, C], where a capture reads its input. Default: a new one. */
   readonly into?: Tensor;
 }
 
-/** latent f32 [N, H, W, 4] -> factor * latent, [copies * N, H, W, 4]. */
+/** latent f32 [N, H, W, C] -> factor * latent, [copies * N, H, W, C]. Throws a ShapeError where `into` or `factor` has another size. */
 export function modelInput(
   latent: Tensor,
   { factor = 1, copies = 1, dtype = latent.device.storage, into }: ModelInputOptions = {},

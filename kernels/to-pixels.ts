@@ -22,6 +22,7 @@ export const toPixelsKernel = defineKernel({
 /**
  * x [N, H, W, 4] with red, green, blue in [-1, 1] and one channel of padding -> u32 [N, H, W]: bytes R, G, B, 255 in memory order,
  * each round((clamp(x, -1, 1) + 1) * 127.5) with halves to even. NaN has no answer: count them first (`countNonFinite`).
+ * Throws a ShapeError for another number of channels.
  */
 export function toPixels(x: Tensor): Tensor {
   const { n, height, width } = expectShape("toPixels", x, ["n", "height", "width", "channels"], { sizes: { channels: 4 } });

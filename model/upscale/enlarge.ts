@@ -18,6 +18,7 @@ export function findPixelUpscaler(name: string): keyof typeof pixelUpscalers | u
   return Object.hasOwn(pixelUpscalers, plain) ? (plain as keyof typeof pixelUpscalers) : undefined;
 }
 
+/** Resamples a picture on the CPU, to any size at once; "none" leaves it, and `enlarge` brings it to its size. */
 export function plainUpscaler(kind: keyof typeof pixelUpscalers): PixelUpscaler {
   const upscale = (picture: Raster, size: Size): Raster => {
     if (kind === "none") return picture; // and so `enlarge` resamples it in the end

@@ -85,7 +85,7 @@ export class Upscaler {
 
   /**
    * RGB (RGBA without its alpha) -> RGB, `scale` times as large.
-   * @throws UsageError INVALID_TILE, INVALID_TILE_OVERLAP; NonFiniteError; the signal's reason when it is aborted
+   * @throws UsageError INVALID_TILE, INVALID_TILE_OVERLAP; OutOfMemoryError; NonFiniteError; the signal's reason when it is aborted
    */
   async upscale(picture: Raster, options: UpscaleOptions = {}): Promise<Raster> {
     const { scale } = this;
