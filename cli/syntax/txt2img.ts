@@ -218,5 +218,5 @@ Other commands (limn COMMAND --help):
   plan               show what a picture will take, and whether it fits
   doctor             say what was found on this machine, and prove that it computes
 
-Exit codes: 0 done, 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 9 network, 10 picture, 130 interrupted.
+Exit codes: 0 done, 1 a fault (trace, reproduce: a difference), 2 usage, 3 model file, 4 file system, 5 no adapter, 6 GPU memory, 7 device lost, 8 NaN, 9 network, 10 picture, 130 interrupted.
 `;
