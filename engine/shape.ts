@@ -54,6 +54,7 @@ export function describe(tensor: Tensor): string {
   return tensor.label;
 }
 
+/** @throws ShapeError with both shapes */
 export function expectSameShape(op: string, a: Tensor, b: Tensor): void {
   if (a.shape.length !== b.shape.length || a.shape.some((size, i) => size !== b.shape[i])) {
     throw new ShapeError(`${op}: shapes differ - [${a.shape.join(", ")}] and [${b.shape.join(", ")}]`);

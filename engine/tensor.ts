@@ -90,6 +90,7 @@ export class Tensor {
   }
 }
 
+/** The product of the sizes; 1 for []. @throws ShapeError for what is no whole number from 0 up */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;
   for (const size of shape) {

@@ -38,7 +38,7 @@ export function tiersWith(features: { has(name: string): boolean }): readonly Ti
   return tiers.filter((tier) => needs[tier].every((feature) => features.has(feature)));
 }
 
-/** Fails when the adapter lacks what a forced tier needs. */
+/** Fails when the adapter lacks what a forced tier needs. @throws AdapterError TIER_UNSUPPORTED */
 export function expectTier(tier: Tier, features: { has(name: string): boolean }): void {
   const missing = needs[tier].filter((feature) => !features.has(feature));
   if (missing.length > 0) {
@@ -49,7 +49,10 @@ export function expectTier(tier: Tier, features: { has(name: string): boolean })
   }
 }
 
-/** Storage of activations and weights. Software adapters gain nothing from f16, so there `auto` means f32. */
+/**
+ * Storage of activations and weights. Software adapters gain nothing from f16, so on their tier `auto` means f32, as on the tier f32.
+ * @throws AdapterError F16_UNSUPPORTED
+ */
 export function storageFor(precision: Precision, tier: Tier, hasF16: boolean): "f32" | "f16" {
   if (precision === "f16" && !hasF16) {
     throw new AdapterError("F16_UNSUPPORTED", "--precision f16 needs the feature shader-f16, which this adapter does not offer", {

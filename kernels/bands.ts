@@ -5,6 +5,7 @@ import { OutOfMemoryError, type Tensor } from "../engine/index.ts";
  * Calls `launch` for consecutive bands of rows, so that every tensor's band fits into one binding (128 MiB on many adapters).
  * Each tensor is seen as [rows, its size / rows]; a band of all rows (the usual case) is given the tensors as views of that shape.
  * `multiple`: every band but the last has a multiple of so many rows.
+ * @throws OutOfMemoryError BINDING_TOO_LARGE where the fewest rows are too large
  */
 export function inBands<T extends Readonly<Record<string, Tensor>>>(
   op: string,

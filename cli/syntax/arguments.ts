@@ -45,7 +45,7 @@ const commands: Readonly<Record<CommandName, () => Syntax>> = {
 
 /**
  * Parses what follows `node main.js`.
- * @throws UsageError INVALID_<OPTION>, UNKNOWN_OPTION, UNKNOWN_COMMAND, MISSING_VALUE, UNEXPECTED_VALUE, MISSING_ARGUMENT,
+ * @throws UsageError INVALID_<OPTION>, UNKNOWN_OPTION, MISSING_VALUE, UNEXPECTED_VALUE, MISSING_ARGUMENT,
  *   TOO_MANY_ARGUMENTS, EMPTY_PATH, PROMPT_TOO_LONG, OPTIONS_CONFLICT; TextWanted; UsageWanted
  */
 export function parseArguments(argv: readonly string[], version: string): Invocation {

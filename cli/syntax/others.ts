@@ -9,7 +9,7 @@ export function inspectSyntax(): Syntax {
   const command = new Command("limn inspect")
     .usage("FILE [options]")
     .description("Show what a checkpoint holds: family, configuration, tensors, metadata.")
-    .argument("<file>", "a .safetensors, .ckpt, .pt, .pth or .bin file")
+    .argument("<file>", "a .safetensors, .ckpt, .pt, .pth or .bin file, a diffusers folder, or a web address")
     .addOption(maxHeader());
   addCommonOptions(command);
   return {

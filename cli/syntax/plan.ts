@@ -11,7 +11,7 @@ export function planSyntax(): Syntax {
       "Show what a picture will take on this adapter: weights, activations, bands, and whether it fits. Loads nothing.",
     )
     .option("-m, --model <file>", "checkpoint, as for a picture; without it the small one that comes with limn")
-    .option("--vae <file>", "take the decoder from this file")
+    .option("--vae <file>", "take the VAE from this file or folder")
     .addOption(number("-W, --width <pixels>", "width, a multiple of 8", pictureSide("width")))
     .addOption(number("-H, --height <pixels>", "height, a multiple of 8", pictureSide("height")))
     .addOption(number("-b, --batch <count>", "pictures, made one after the other", wholeNumber("batch", { min: 1, max: 64 })))

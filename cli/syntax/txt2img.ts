@@ -85,7 +85,7 @@ export function pictureSyntax({ promptWanted = true } = {}): {
       "discrete, karras, exponential, sgm_uniform, simple, ddim, beta, kl_optimal, ... or A1111's label (default: the sampler's)",
     )
     .addOption(choice("--prediction <kind>", "what the model predicts", ["auto", "eps", "v"]).default("auto", "auto"))
-    .option("--vae <file>", "take the decoder from this file")
+    .option("--vae <file>", "take the VAE from this file or folder")
     .addOption(choice("--vae-precision <type>", "storage of the VAE's numbers", ["auto", "f32", "f16"]).default("auto", "auto"))
     .option("--overwrite", "replace the output file if it exists")
     .option("--strict", "refuse a checkpoint with tensors that are not used")

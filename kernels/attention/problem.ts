@@ -55,7 +55,7 @@ export const attentionUniforms = {
   scale: "f32",
 } as const;
 
-/** Checks q [N, T, wq], k [N, S, wk], v [N, S, wv] against the options. */
+/** Checks q [N, T, wq], k [N, S, wk], v [N, S, wv] against the options. @throws ShapeError */
 export function attentionProblem(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): AttentionProblem {
   const { heads, headDim, causal = false, columns = {} } = options;
   if (!Number.isInteger(heads) || !Number.isInteger(headDim) || heads < 1 || headDim < 1)

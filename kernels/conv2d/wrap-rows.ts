@@ -10,7 +10,10 @@ export function needsMoreRows({ wrap, padding }: Convolution): boolean {
   return wrap && (padding.top > 0 || padding.bottom > 0);
 }
 
-/** x [N, H, W, C] -> [N, at least H + above + below, W, C], and the padding with which the convolution gives the same (below 0: rows that it leaves out). */
+/**
+ * x [N, H, W, C] -> [N, at least H + above + below, W, C], and the padding with which the convolution gives the same (below 0: rows that it leaves out).
+ * @throws OutOfMemoryError BINDING_TOO_LARGE where the map is cut already
+ */
 export function withRowsAround(x: Tensor, sizes: Convolution): { readonly x: Tensor; readonly padding: Padding } {
   const { samples, height, width, channels, padding, upsample, mapHeight } = sizes;
   const scale = upsample ? 2 : 1;

@@ -35,7 +35,7 @@ export function epilogueTerms({ bias, channel_add, residual }: EpilogueTensors, 
   };
 }
 
-/** Checks bias and residual against the output's shape, [..., columns]. */
+/** Checks bias and residual against the output's shape, [..., columns]. @throws ShapeError */
 export function checkEpilogue(op: string, { bias, residual }: EpilogueOptions, shape: readonly number[]): void {
   const columns = shape.at(-1)!;
   if (bias) expectShape(op, bias, ["columns"], { sizes: { columns }, hint: "the bias has one number for each output column" });

@@ -10,7 +10,7 @@ interface Answer {
   readonly predictionFrom: "metadata" | "weights" | "family";
 }
 
-/** @param stated `ldm.config.schedule.parameterization` */
+/** @param stated `ldm.config.schedule.parameterization` @throws ModelFileError CONFIG_METADATA */
 export async function readPrediction(
   file: SafetensorsFile,
   family: Family,

@@ -60,7 +60,7 @@ export interface PromptCalls {
   readonly hiresCalls?: number | undefined;
 }
 
-/** @throws UsageError PROMPT_SYNTAX, INVALID_PROMPT_WEIGHT, INVALID_PROMPT_TAG, TOO_MANY_PARTS */
+/** @throws UsageError PROMPT_NESTING, INVALID_PROMPT_WEIGHT, INVALID_PROMPT_TAG, TOO_MANY_PARTS */
 export function planPrompts(
   tokenizer: ClipTokenizer,
   texts: { readonly prompt: string; readonly negative: string },
@@ -102,7 +102,7 @@ export function embeddingsIn({ prompt, negative }: PromptPlans): string[] {
   return [...new Set(chunks.flatMap(({ embeddings }) => embeddings.map(({ name }) => name)))];
 }
 
-/** The prompt language knows nothing of limn's errors. */
+/** The prompt language knows nothing of limn's errors. @throws UsageError in the place of a PromptError */
 export function asUsageErrors<T>(run: () => T): T {
   try {
     return run();

@@ -79,6 +79,15 @@ describe("docs/errors.md", () => {
     expect(wrong).toEqual([]);
   });
 
+  it("has the codes that doc comments promise", () => {
+    const promised = ["engine", "kernels", "model", "tokenizer", "cli"].flatMap(sources).flatMap((path) => {
+      const comments = readFileSync(join(root, path), "utf8").match(/@throws(?:(?!\*\/)[\s\S])*\*\//g) ?? [];
+      return comments.flatMap((comment) => comment.match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g) ?? []);
+    });
+    expect(promised.length).toBeGreaterThan(200);
+    expect(promised.filter((code) => !documented.includes(code))).toEqual([]);
+  });
+
   it("has each code once, with a cause and a cure", () => {
     expect(documented.length).toBe(new Set(documented).size);
     for (const row of rows) {

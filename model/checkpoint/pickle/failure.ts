@@ -14,7 +14,7 @@ export type PickleCode =
 export const again = "download it again";
 export const damaged = `the file is damaged, or was not written by torch.save: ${again}`;
 
-/** Refuses a pickled file. Names from the file in `fact` must be printable already. */
+/** Refuses a pickled file. Names from the file in `fact` must be printable already. @throws ModelFileError */
 export function refuse(
   code: PickleCode,
   file: string,
