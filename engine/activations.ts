@@ -72,10 +72,14 @@ export class ActivationMemory {
     }
   }
 
-  /** Forgets tensors of a capture that failed while it was recorded. */
-  drop(allocations: readonly Allocation[]): void {
-    const dropped = new Set(allocations);
-    this.#waiting = this.#waiting.filter((tenant) => !dropped.has(tenant));
+  /** A point in time, for `dropSince`. */
+  mark(): number {
+    return ++this.#clock;
+  }
+
+  /** Forgets the tensors of a capture that failed while it was recorded, which began at this mark. */
+  dropSince(mark: number): void {
+    this.#waiting = this.#waiting.filter((tenant) => tenant.from < mark);
   }
 
   /**

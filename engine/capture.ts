@@ -3,6 +3,7 @@
  * built, and later steps only encode it again. Inputs that change are written into tensors made before the capture.
  */
 import type { Device } from "./device.ts";
+import { LimnError } from "./errors.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import type { Allocation } from "./pool.ts";
 import { bindingOf, type Command, copyCommand } from "./recorder.ts";
@@ -35,6 +36,8 @@ export class Capture<T> {
   readonly #recorded: readonly Recorded[];
   readonly #kept: readonly Allocation[];
   readonly #onDispose: () => void;
+  /** One tensor for each allocation that must live whenever this runs: what it was given, and its results. */
+  readonly #lasting: readonly Tensor[];
   #replay: Replay | undefined;
   #uniforms: UniformArena | undefined;
   #disposed = false;
@@ -45,6 +48,9 @@ export class Capture<T> {
     this.#recorded = recorded;
     this.#kept = kept;
     this.#onDispose = onDispose;
+    const tensors = recorded.flatMap((item) => ("kernel" in item ? item.tensors : [item.source, item.target]));
+    const living = tensors.filter(({ allocation }) => !allocation.freed);
+    this.#lasting = [...new Map(living.map((tensor) => [tensor.allocation, tensor])).values()];
     // Compilation goes on beside whatever the caller does next, such as streaming weights.
     for (const { kernel, variant } of this.launches) void device.prepare(kernel, variant).catch(() => {});
   }
@@ -68,8 +74,12 @@ export class Capture<T> {
     await this.device.warmUp?.done();
   }
 
-  /** Runs the recorded work once, after everything recorded on the device so far. */
+  /**
+   * Runs the recorded work once, after everything recorded on the device so far.
+   * @throws LimnError USE_AFTER_FREE when disposed of, or when something that it uses has been freed; IN_CAPTURE
+   */
   run(): void {
+    this.#expectAlive();
     this.device.replay(this.#build());
   }
 
@@ -79,6 +89,7 @@ export class Capture<T> {
    * more runs is dropped.
    */
   expectRuns(runs: number): void {
+    this.#expectAlive();
     if (this.device.isSoftware) this.device.submitter.encodeAhead(this.#build(), runs);
   }
 
@@ -101,6 +112,11 @@ export class Capture<T> {
     for (const allocation of this.#kept) allocation.release();
     this.unbind();
     this.#onDispose();
+  }
+
+  #expectAlive(): void {
+    if (this.#disposed) throw new LimnError("USE_AFTER_FREE", "a capture was run after it had been disposed of");
+    for (const tensor of this.#lasting) if (tensor.allocation.freed) tensor.buffer; // throws, with the tensor's name
   }
 
   #build(): Replay {

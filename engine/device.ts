@@ -6,14 +6,14 @@ import { adapterName } from "./adapter-name.ts";
 import { BindGroupCache } from "./bind-groups.ts";
 import type { Capture } from "./capture.ts";
 import { bytesPerElement, type DType, f32ToF16 } from "./dtype.ts";
-import { LimnError, OutOfMemoryError, ShaderError, ShapeError } from "./errors.ts";
+import { type LimnError, OutOfMemoryError, ShaderError, ShapeError } from "./errors.ts";
 import { FailureWatch } from "./failure-watch.ts";
 import { dispatchNothing } from "./first-dispatch.ts";
 import type { KernelDefinition, Variant } from "./kernel.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { type Allocation, BufferFactory, type MemoryCounters, Pool, PooledAllocation } from "./pool.ts";
 import { readBack } from "./read-back.ts";
-import { bindingOf, type Command, copyCommand, expectBindable } from "./recorder.ts";
+import { bindingOf, type Command, copyCommand, expectBindable, expectCopyable, expectUsable } from "./recorder.ts";
 import { Recordings } from "./recordings.ts";
 import { type DeviceOptions, type RequestedDevice, requestDevice } from "./request.ts";
 import { ScopeStack } from "./scopes.ts";
@@ -176,8 +176,7 @@ export class Device {
     const type = dtype ?? (data instanceof Float32Array ? "f32" : data instanceof Uint16Array ? "f16" : "u32");
     if (data.length !== elementCount(shape))
       throw new ShapeError(`upload: ${data.length} values for the shape [${shape.join(", ")}] of ${elementCount(shape)}`);
-    if (this.#recordings.isOn)
-      throw new LimnError("UPLOAD_IN_CAPTURE", "upload: a capture records work, not data - make the tensor before it");
+    this.#recordings.expectOff("upload");
     const tensor = this.empty(shape, type, label);
     this.write(tensor, data);
     return tensor;
@@ -185,10 +184,16 @@ export class Device {
 
   /** Overwrites a tensor's elements, after all work recorded so far. */
   write(tensor: Tensor, data: Float32Array | Uint16Array | Uint32Array): void {
+    this.#recordings.expectOff("write");
+    expectUsable("write", tensor, this);
     // writeBuffer overtakes commands that are not submitted yet, and they may still read this memory.
     this.flush();
     const words = tensor.dtype === "f16" && data instanceof Float32Array ? f32ToF16(data) : data;
     const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    if (bytes.length !== tensor.bytes || tensor.offset % 4 !== 0) {
+      const place = `${tensor.label} has ${tensor.bytes} from byte ${tensor.offset} on`;
+      throw new ShapeError(`write: ${bytes.length} bytes, but ${place}: as many must be given, from a multiple of 4 on`);
+    }
     const padded = bytes.byteLength % 4 === 0 ? bytes : new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
     if (padded !== bytes) padded.set(bytes);
     this.gpu.queue.writeBuffer(tensor.buffer.gpu, tensor.offset, padded as Uint8Array<ArrayBuffer>);
@@ -268,7 +273,7 @@ export class Device {
     const refusal = this.#refused.get(kernel.name);
     if (refusal) throw refusal;
     const bound = tensors.map((tensor) => tensor ?? this.#placeholder);
-    for (const tensor of bound) expectBindable(kernel.name, tensor, this.limits);
+    for (const tensor of bound) expectBindable(kernel.name, tensor, this);
     if (this.#recordings.isOn) {
       const allocations = bound.map(({ allocation }) => allocation);
       this.#recordings.add({ kernel, variant, tensors: bound, uniforms, grid }, allocations);
@@ -289,8 +294,7 @@ export class Device {
 
   /** Records a copy of `source`'s bytes into `target`, which has as many. Throws a ShapeError where it has not. */
   copy(source: Tensor, target: Tensor): void {
-    if (source.bytes !== target.bytes)
-      throw new ShapeError(`copy: ${source.label} has ${source.bytes} bytes, ${target.label} ${target.bytes}`);
+    expectCopyable(source, target, this);
     if (this.#recordings.isOn) this.#recordings.add({ source, target }, [source.allocation, target.allocation]);
     else this.#pending.push(copyCommand(source, target));
   }
@@ -307,6 +311,7 @@ export class Device {
 
   /** Submits a capture's commands, after what was recorded so far. */
   replay(replay: Replay): void {
+    this.#recordings.expectOff("run");
     this.flush();
     this.check();
     this.counters.dispatches += replay.commands.length;
@@ -340,6 +345,7 @@ export class Device {
 
   /** The bytes of a tensor, after all work recorded so far. */
   async readBytes(tensor: Tensor): Promise<ArrayBuffer> {
+    this.#recordings.expectOff("read");
     this.flush();
     this.check();
     return readBack(this, this.#failures, tensor);

@@ -49,6 +49,8 @@ export interface KernelSpec {
   /** Sizes known when the pipeline is made: `const NAME = 64u;` WORKGROUP_SIZE (64) is always there. */
   readonly tunables?: Readonly<Record<string, number>>;
   readonly snippets?: readonly Snippet[];
+  /** Its aliases may stand for u32, too: it moves elements and computes nothing with them. */
+  readonly moves?: boolean;
   /** Language extensions to `enable`; f16 is added where a type needs it. */
   readonly features?: readonly string[];
   readonly wgsl: string;
@@ -142,6 +144,8 @@ export class Kernel<S extends KernelSpec = KernelSpec> extends KernelDefinition 
         throw new ShapeError(`${this.name}: buffer ${name} holds ${fixed}, but was given ${tensor.label}`);
       return;
     }
+    if (tensor.dtype === "u32" && !this.spec.moves)
+      throw new ShapeError(`${this.name}: buffer ${name} holds f32 or f16, but was given ${tensor.label}`);
     const known = types[type];
     if (known !== undefined && known !== tensor.dtype) {
       throw new ShapeError(

@@ -1,5 +1,6 @@
 /** @file GPU timestamps, one pair around each dispatch: for `bench/`, never on in ordinary runs. */
 
+import { AdapterError } from "./errors.ts";
 import { bufferUsage } from "./pool.ts";
 import { type Command, encodeCommands, isCopy } from "./recorder.ts";
 import { waitFor } from "./wait.ts";
@@ -16,7 +17,17 @@ export class Profiler {
   readonly #device: GPUDevice;
   readonly #pending: Promise<Timing[]>[] = [];
 
+  /** @throws AdapterError NO_TIMESTAMPS */
   constructor(device: GPUDevice) {
+    if (!device.features.has("timestamp-query")) {
+      throw new AdapterError(
+        "NO_TIMESTAMPS",
+        "timing launches needs the feature timestamp-query, which this adapter does not offer",
+        {
+          hint: "use another adapter",
+        },
+      );
+    }
     this.#device = device;
   }
 

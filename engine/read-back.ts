@@ -14,18 +14,19 @@ export async function readBack(
   failures: FailureWatch,
   tensor: Tensor,
 ): Promise<ArrayBuffer> {
-  const bytes = Math.ceil(tensor.bytes / 4) * 4;
+  const before = tensor.offset % 4; // rows of f16 may begin within a word, a copy may not
+  const bytes = Math.ceil((before + tensor.bytes) / 4) * 4;
   const source = tensor.buffer.gpu;
   let staging: GPUBuffer | undefined;
   try {
     const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
     staging = device.allocate({ label: "read-back", size: Math.max(4, bytes), usage });
     const encoder = device.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(source, tensor.offset, staging, 0, bytes);
+    encoder.copyBufferToBuffer(source, tensor.offset - before, staging, 0, bytes);
     device.gpu.queue.submit([encoder.finish()]);
     await failures.wait(staging.mapAsync(1));
     failures.check();
-    return staging.getMappedRange().slice(0, tensor.bytes);
+    return staging.getMappedRange().slice(before, before + tensor.bytes);
   } catch (error) {
     // A lost device is noticed here first: only mapAsync rejects.
     const cause = await failures.causeOf(error);

@@ -2,6 +2,7 @@
  * @file Commands and how they reach the GPU. A launch becomes a record (pipeline, bind group, uniform offset, grid); records are
  * encoded later, once for ordinary work or many times for a capture.
  */
+import type { Device } from "./device.ts";
 import { OutOfMemoryError, ShapeError } from "./errors.ts";
 import type { CompiledKernel } from "./pipeline-cache.ts";
 import type { PooledBuffer } from "./pool.ts";
@@ -46,13 +47,19 @@ export function bindingOf(tensor: Tensor): Binding {
   return { buffer, offset: tensor.offset, size: Math.min(bindingBytes(tensor), buffer.bytes - tensor.offset) };
 }
 
+/** Throws for a tensor that has been freed or that another device made. @throws LimnError USE_AFTER_FREE; ShapeError */
+export function expectUsable(op: string, tensor: Tensor, device: Device): void {
+  if (tensor.allocation.freed) tensor.buffer; // throws, with the tensor's name
+  if (tensor.device !== device) throw new ShapeError(`${op}: ${tensor.label} belongs to another device`);
+}
+
 /**
- * Checks what a launch binds against the device's limits.
+ * Checks what a launch binds against the device and its limits.
  * @throws LimnError USE_AFTER_FREE; OutOfMemoryError BINDING_TOO_LARGE; ShapeError
  */
-export function expectBindable(kernel: string, tensor: Tensor, limits: GPUSupportedLimits): void {
-  if (tensor.allocation.freed) tensor.buffer; // throws, with the tensor's name
-  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = limits;
+export function expectBindable(kernel: string, tensor: Tensor, device: Device): void {
+  expectUsable(kernel, tensor, device);
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = device.limits;
   const bytes = bindingBytes(tensor);
   if (bytes > limit) {
     throw new OutOfMemoryError(
@@ -66,6 +73,19 @@ export function expectBindable(kernel: string, tensor: Tensor, limits: GPUSuppor
   }
   if (tensor.offset % alignment !== 0)
     throw new ShapeError(`${kernel}: ${tensor.label} begins at byte ${tensor.offset}, which is no multiple of ${alignment}`);
+}
+
+/** Checks what a copy is between. @throws LimnError USE_AFTER_FREE; ShapeError */
+export function expectCopyable(source: Tensor, target: Tensor, device: Device): void {
+  for (const tensor of [source, target]) {
+    expectUsable("copy", tensor, device);
+    if (tensor.offset % 4 !== 0)
+      throw new ShapeError(`copy: ${tensor.label} begins at byte ${tensor.offset}, which is no multiple of 4`);
+  }
+  if (source.bytes !== target.bytes)
+    throw new ShapeError(`copy: ${source.label} has ${source.bytes} bytes, ${target.label} ${target.bytes}`);
+  if ((source.allocation.slots ?? source.allocation) === (target.allocation.slots ?? target.allocation))
+    throw new ShapeError(`copy: ${source.label} and ${target.label} lie in one buffer, within which WebGPU copies nothing`);
 }
 
 export function copyCommand(source: Tensor, target: Tensor): CopyCommand {

@@ -23,6 +23,14 @@ export class Recordings {
     return this.#current !== undefined;
   }
 
+  /** For what can't be recorded and would overtake what is. @throws LimnError IN_CAPTURE */
+  expectOff(op: string): void {
+    if (this.isOn)
+      throw new LimnError("IN_CAPTURE", `${op}: a capture is being recorded, which holds launches and copies only`, {
+        hint: "do it before or after the capture",
+      });
+  }
+
   /** Records a launch or a copy between these. */
   add(item: Recorded, allocations: readonly Allocation[]): void {
     this.#current?.push(item);
@@ -34,12 +42,14 @@ export class Recordings {
   capture<T>(device: Device, scopes: ScopeStack, fn: () => T): Capture<T> {
     if (this.#current) throw new LimnError("NESTED_CAPTURE", "capture: one is being recorded already");
     const recorded: Recorded[] = [];
+    const begin = this.memory.mark();
     this.#current = recorded;
     const outcome = scopes.collect(fn);
     this.#current = undefined;
     if ("error" in outcome) {
-      this.memory.drop(outcome.made);
       for (const allocation of outcome.made) allocation.release();
+      this.memory.dropSince(begin);
+      this.#clearIfUnused();
       throw outcome.error;
     }
     const returned = allocationsIn(outcome.result);
@@ -48,10 +58,14 @@ export class Recordings {
     this.memory.keep(kept);
     const capture = new Capture(device, outcome.result, recorded, kept, () => {
       this.#captures.delete(capture);
-      if (this.#captures.size === 0) this.memory.clear();
+      this.#clearIfUnused();
     });
     this.#captures.add(capture);
     return capture;
+  }
+
+  #clearIfUnused(): void {
+    if (this.#captures.size === 0 && !this.isOn) this.memory.clear();
   }
 
   /** These allocations are about to lose their memory: captures that are bound to it build their bind groups again. */

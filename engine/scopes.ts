@@ -17,9 +17,7 @@ export class ScopeStack {
     this.#scopes.push(made);
     let result: T | undefined;
     try {
-      result = fn();
-      if (result instanceof Promise)
-        throw new LimnError("ASYNC_SCOPE", "scope: its function must be synchronous, as operations only record");
+      result = expectSynchronous(fn());
       return result;
     } finally {
       this.#scopes.pop();
@@ -37,13 +35,19 @@ export class ScopeStack {
     const made: Allocation[] = [];
     this.#scopes.push(made);
     try {
-      return { result: fn(), made };
+      return { result: expectSynchronous(fn()), made };
     } catch (error) {
       return { error, made };
     } finally {
       this.#scopes.pop();
     }
   }
+}
+
+function expectSynchronous<T>(result: T): T {
+  if (result instanceof Promise)
+    throw new LimnError("ASYNC_SCOPE", "the function of a scope or capture must be synchronous, as operations only record");
+  return result;
 }
 
 /** The memory behind every tensor in a result: a tensor, or arrays and plain records of them. */

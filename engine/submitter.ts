@@ -93,6 +93,7 @@ export class Submitter {
   }
 
   #remember(millis: number, dispatches: number, replays: number): void {
+    if (dispatches === 0) return;
     const { replayMicros } = this.counters;
     for (let i = 0; i < replays; i++) replayMicros.push((1000 * millis) / (replays * dispatches));
     replayMicros.splice(0, replayMicros.length - remembered);

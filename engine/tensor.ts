@@ -60,7 +60,8 @@ export class Tensor {
    */
   rows(begin: number, end: number): Tensor {
     const rows = this.shape[0] ?? 1;
-    if (begin < 0 || end > rows || begin >= end) throw new ShapeError(`rows: ${begin}..${end} lies outside 0..${rows}`);
+    if (!Number.isInteger(begin) || !Number.isInteger(end) || begin < 0 || end > rows || begin >= end)
+      throw new ShapeError(`rows: ${begin}..${end} lies outside 0..${rows}`);
     const rowBytes = this.bytes / rows;
     return new Tensor(
       this.device,

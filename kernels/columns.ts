@@ -8,6 +8,7 @@ export const columnsKernel = defineKernel({
   name: "columns",
   buffers: { x: "read", y: "write" },
   uniforms: { rows: "u32", width: "u32", first: "u32", count: "u32" },
+  moves: true,
   snippets: [flatIndex],
   wgsl: /* wgsl */ `
     @compute @workgroup_size(WORKGROUP_SIZE)

@@ -9,6 +9,7 @@ export const concatNaive = defineKernel({
   rung: "naive",
   buffers: { a: "read", b: "read", y: "write" },
   uniforms: { rows: "u32", width_a: "u32", width_b: "u32" },
+  moves: true,
   snippets: [flatIndex],
   wgsl: /* wgsl */ `
     @compute @workgroup_size(WORKGROUP_SIZE)
@@ -32,6 +33,7 @@ export const concatVec4 = defineKernel({
   rung: "vec4",
   buffers: { a: { access: "read", vec: 4 }, b: { access: "read", vec: 4 }, y: { access: "write", vec: 4 } },
   uniforms: { rows: "u32", width_a: "u32", width_b: "u32" },
+  moves: true,
   snippets: [flatIndex],
   wgsl: concatNaive.spec.wgsl,
 });

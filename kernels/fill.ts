@@ -7,6 +7,7 @@ export const fillKernel = defineKernel({
   name: "fill",
   buffers: { y: "write" },
   uniforms: { count: "u32", value: "f32" },
+  moves: true,
   snippets: [flatIndex],
   wgsl: /* wgsl */ `
     @compute @workgroup_size(WORKGROUP_SIZE)

@@ -72,7 +72,7 @@ export function attentionProblem(q: Tensor, k: Tensor, v: Tensor, options: Atten
     ["k", first.k, kWidth],
     ["v", first.v, vWidth],
   ] as const) {
-    if (column < 0 || column + heads * headDim > width)
+    if (!Number.isInteger(column) || column < 0 || column + heads * headDim > width)
       throw new ShapeError(
         `attention: ${heads} heads of ${headDim} from column ${column} end at ${column + heads * headDim}, rows of ${name} have ${width}`,
       );

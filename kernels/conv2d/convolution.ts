@@ -64,6 +64,9 @@ export function convolutionOf(x: Tensor, weight: Tensor, options: Conv2dOptions)
   }
   const { stride = 1, upsample = false, padding: given = 0 } = options;
   const padding = typeof given === "number" ? { top: given, left: given, bottom: given, right: given } : given;
+  if (![stride, ...Object.values(padding)].every(Number.isInteger) || stride < 1)
+    throw new ShapeError(`conv2d: stride ${stride} and padding ${Object.values(padding).join(", ")} must be whole numbers`);
+  if (weight.size === 0) throw new ShapeError(`conv2d: the weights [${weight.shape.join(", ")}] hold nothing`);
   const { height: mapHeight, width: mapWidth } = mapOf(input, upsample);
   const outHeight = Math.floor((mapHeight + padding.top + padding.bottom - kernelHeight) / stride) + 1;
   const outWidth = Math.floor((mapWidth + padding.left + padding.right - kernelWidth) / stride) + 1;
@@ -97,7 +100,7 @@ function checkChannelAdd(channelAdd: Tensor, column: number, samples: number, ou
     sizes: { samples },
     hint: "channelAdd has a row for each sample and a number for each output channel",
   });
-  if (column < 0 || column + outputs > width) {
+  if (!Number.isInteger(column) || column < 0 || column + outputs > width) {
     throw new ShapeError(
       `conv2d: ${outputs} output channels from column ${column} end at ${column + outputs}, rows of channelAdd have ${width}`,
     );

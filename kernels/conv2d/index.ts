@@ -25,7 +25,8 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}, r
   if (needsMoreRows(sizes) && !inOneBand(x, sizes)) {
     return x.device.scope(() => {
       const { x: taller, padding } = withRowsAround(x, sizes);
-      return conv2d(taller, weight, { ...options, padding }, rung);
+      const upsample = sizes.upsample && { height: 2 * taller.shape[1]!, width: sizes.mapWidth };
+      return conv2d(taller, weight, { ...options, padding, upsample }, rung);
     });
   }
   const convolve: Convolve = (weight, options, sizes) =>

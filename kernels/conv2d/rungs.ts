@@ -167,7 +167,7 @@ function launchSoftware({ buffers, uniforms }: Launch, { channels, outputs, wrap
   const bound = { ...buffers, ...tickets.buffers };
   const variant = { tunables: { LANES: lanes, BLOCKS: blocks, QUADS: quads }, flags: { WRAP: wrap } };
   if (weight.dtype === "f16" && quads === 2 && outputs % 8 === 0) {
-    expectBindable(conv2dSoftwareHalves.name, weight, device.limits); // an error shall call it what it is, not words
+    expectBindable(conv2dSoftwareHalves.name, weight, device); // an error shall call it what it is, not words
     conv2dSoftwareHalves.launch({ ...bound, weight: words(weight) }, values, tickets.grid, variant);
   } else {
     conv2dSoftware.launch(bound, values, tickets.grid, variant);

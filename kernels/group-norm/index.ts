@@ -34,7 +34,8 @@ export function groupNorm(x: Tensor, gain: Tensor, shift: Tensor, options: Group
   const channels = own + (beside ? channelsBeside(x, beside) : 0);
   expectShape("groupNorm", gain, ["channels"], { sizes: { channels } });
   expectShape("groupNorm", shift, ["channels"], { sizes: { channels } });
-  if (channels % groups !== 0) {
+  if (x.shape.length < 2) throw new ShapeError(`groupNorm: x [${x.shape.join(", ")}] has no axis of samples beside its channels`);
+  if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0) {
     throw new ShapeError(
       `groupNorm: ${channels} channels of x [${x.shape.join(", ")}] can't be split into ${groups} equal groups`,
     );

@@ -26,5 +26,7 @@ export function productOf(x: Tensor, weight: Tensor, { transposed = false }: Mat
         `the weight ${transposed ? "transposed " : ""}[${weight.shape.join(", ")}] (K = ${weightInner})`,
     );
   }
+  if (x.size === 0 || weight.size === 0)
+    throw new ShapeError(`matmul: x [${x.shape.join(", ")}] or the weight [${weight.shape.join(", ")}] holds nothing`);
   return { rows, inner, columns };
 }

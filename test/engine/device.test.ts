@@ -187,7 +187,7 @@ test("captures share memory, but never that of a result", async () => {
 });
 
 test("upload inside a capture is refused", () => {
-  expect(() => device.capture(() => device.upload(values(1), [1]))).toThrow(/records work, not data/);
+  expect(() => device.capture(() => device.upload(values(1), [1]))).toThrow(/a capture is being recorded/);
 });
 
 test("write waits its turn behind recorded work", async () => {

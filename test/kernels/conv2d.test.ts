@@ -179,6 +179,7 @@ describe("tensors larger than a binding", () => {
     { x: [1, 64, 64, 4], window: [1, 1], outputs: 8 },
     { x: [2, 48, 33, 8], window: [3, 3], outputs: 12, padding: same, bias: true, residual: true, wrap: true },
     { x: [1, 16, 16, 16], window: [3, 3], outputs: 16, padding: same, upsample: true, wrap: true },
+    { x: [1, 16, 16, 16], window: [3, 3], outputs: 16, padding: same, upsample: { height: 32, width: 31 }, wrap: true },
     { x: [1, 64, 31, 8], window: [3, 3], outputs: 8, padding: same, stride: 2, wrap: true },
   ];
   for (const rung of rungs) {
