@@ -77,9 +77,10 @@ export function groupNormRungs(
 function chooseRung({ device, bytes }: Tensor, { pixels, channels, own, groups }: GroupNormSizes): GroupNormRung {
   const rungs = groupNormRungs(device, { bytes, channels, own, groups });
   const width = channels / groups;
-  // Groups of odd vectors share cache lines, which a core's cache must hold until the next group wants them.
-  const sharesLines = lanesAcross(device.subgroupSize, width / 4) === 1;
-  if (rungs.includes("software") && (!sharesLines || bytes <= 4 * 1024 * 1024)) return "software";
+  // Narrow groups, and those of odd vectors, share cache lines, which a core's cache must hold until the next group wants them.
+  const across = lanesAcross(device.subgroupSize, width / 4);
+  const mostMiB = across === 1 ? 4 : across === 2 ? 48 : Number.POSITIVE_INFINITY;
+  if (rungs.includes("software") && bytes <= mostMiB * 2 ** 20) return "software";
   // One workgroup a group is quicker than three launches up to some size. Software adapters pay for the third reading.
   const most = device.tier === "software" ? 10240 : 65536;
   if (rungs.includes("whole") && pixels * width <= most) return "whole";

@@ -12,8 +12,9 @@ import { input4, inputBuffers, inputFlags, inputUniforms } from "./input.ts";
  * A tile is a group of a sample. `width` vectors a group; LANES (4 or 8) is the size of a subgroup and of a workgroup, `across` how many
  * lanes stand side by side in a pixel, a power of two that divides `width`: so neighbours share cache lines, and a lane's channels
  * are the same in every pixel.
- * x is read twice. A lane's first pass is of distances from the first vector it sees, so that a large mean cancels nothing, in parts,
- * so that many pixels don't; lanes are merged as by Chan, Golub and LeVeque (1983).
+ * x is read twice. A lane's first pass is of distances from a number of the first vector it sees, so that a large mean cancels nothing
+ * (from one in the middle, as one that lies far from all others would leave nothing of the variance), in parts, so that many pixels
+ * don't; lanes are merged as by Chan, Golub and LeVeque (1983).
  */
 export const groupNormSoftware = defineKernel({
   name: "group-norm",
@@ -56,7 +57,7 @@ export const groupNormSoftware = defineKernel({
       let end = (sample + 1u) * uniforms.pixels;
       let step = LANES / uniforms.across;
 
-      var origin = vec4f();
+      var origin = 0.0;
       var sum = vec4f();
       var squares = vec4f();
       var count = 0.0;
@@ -66,7 +67,7 @@ export const groupNormSoftware = defineKernel({
           var part_squares = vec4f();
           for (var pixel = part; pixel < min(part + PART * step, end); pixel += step) {
             let value = input4(pixel, quad);
-            origin = select(origin, value, count == 0.0);
+            origin = select(origin, max(min(value.x, value.y), min(value.z, value.w)), count == 0.0);
             let distance = value - origin;
             part_sum += distance;
             part_squares += distance * distance;

@@ -6,8 +6,9 @@
 import { defineKernel } from "../../engine/index.ts";
 
 /**
- * Grid: rows in blocks of LANES, the size of a subgroup. `quads`: vectors in a row. The moments are of the distances from the row's
- * first number, so that a large mean cancels nothing. `lanes` is LANES as a uniform, or Mesa would unroll the loop and compile its
+ * Grid: rows in blocks of LANES, the size of a subgroup. `quads`: vectors in a row. The moments are of the distances from one of the
+ * row's first four numbers, so that a large mean cancels nothing: from one in the middle, as a single number far from all others, such as
+ * trained networks have, would leave nothing of the variance. `lanes` is LANES as a uniform, or Mesa would unroll the loop and compile its
  * store eight times.
  */
 export const layerNormSoftware = defineKernel({
@@ -38,7 +39,7 @@ export const layerNormSoftware = defineKernel({
       var squares = vec4f();
       for (var c = 0u; c < uniforms.quads; c++) {
         let value = vec4f(x[own + c]);
-        origin = select(origin, value.x, c == 0u);
+        origin = select(origin, max(min(value.x, value.y), min(value.z, value.w)), c == 0u);
         let distance = value - origin;
         sum += distance;
         squares += distance * distance;

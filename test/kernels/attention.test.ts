@@ -120,6 +120,25 @@ for (const { rung, device, options: deviceOptions, ...byDType } of ladder) {
   });
 }
 
+describe("scores of -1e32", () => {
+  const gpu = useDevice();
+  for (const rung of ["naive", "software", "tiled"] as const) {
+    test.for([8, 16])(`${rung}: keys that aren't there count less, heads of %i`, async (headDim, { skip }) => {
+      if (rung === "software" && ![4, 8].includes(gpu.device.subgroupSize))
+        skip("this adapter's subgroups have not 4 or 8 lanes");
+      const c = { batch: 1, queries: 3, keys: 13, heads: 1, headDim };
+      const flat = (rows: number, value: number) => gpu.input([1, rows, headDim], new Float32Array(rows * headDim).fill(value));
+      const [q, k, v] = [flat(3, 1e16), flat(13, -1e16), gpu.random([1, 13, headDim])];
+      const at = ({ values }: { values: Float32Array }) => ({ values, width: headDim, column: 0 });
+      const options = { heads: 1, headDim };
+      const actual = await gpu.evaluate(() =>
+        attentionRungs[rung].run(attentionProblem(q.upload(), k.upload(), v.upload(), options)),
+      );
+      closeTo(actual, attentionOracle(at(q), at(k), at(v), c), tolerance.f32);
+    });
+  }
+});
+
 describe("tiled, 64 queries a workgroup", () => {
   const gpu = useDevice();
   for (const c of cases.filter(({ headDim, queries }) => headDim <= 64 && queries > 60)) {

@@ -137,6 +137,32 @@ for (const tier of ["software", "f32"] as const) {
       expect(layerRungs[0]).toBe("naive");
     });
 
+    test("a first number far from all others leaves the variance its digits", async () => {
+      const x = gpu.random([1, 32, 32, 64]);
+      x.values[0] = 300;
+      const gain = gpu.input([64], new Float32Array(64).fill(1));
+      const zeros = gpu.input([64], new Float32Array(64));
+      const group = oracle.groupNorm(x.values, gain.values, zeros.values, {
+        ...{ groups: 2, eps: 1e-5, silu: false },
+        ...{ samples: 1, pixels: 1024, channels: 64 },
+      });
+      const rows = gpu.input([3, 1280], x.values.subarray(0, 3840));
+      const wide = gpu.input([1280], new Float32Array(1280).fill(1));
+      const wideZeros = gpu.input([1280], new Float32Array(1280));
+      const layer = oracle.layerNorm(rows.values, wide.values, wideZeros.values, 1e-5);
+      const values = gpu.input(x.shape, x.values);
+      closeTo(
+        await gpu.evaluate(() => groupNorm(values.upload(), gain.upload(), zeros.upload(), { groups: 2, eps: 1e-5 })),
+        group,
+        tolerance.f32,
+      );
+      closeTo(
+        await gpu.evaluate(() => layerNorm(rows.upload(), wide.upload(), wideZeros.upload(), { eps: 1e-5 })),
+        layer,
+        tolerance.f32,
+      );
+    });
+
     test("the same input gives the same bits", async () => {
       const x = gpu.random([2, 16, 16, 64]);
       const gain = gpu.random([64]);

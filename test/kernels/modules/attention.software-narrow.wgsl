@@ -78,7 +78,7 @@ fn compute_tile(tile: u32, lane: u32) {
   }
 
   var sums: array<vec4f, ROWS>;
-  var largest = vec4f(-1e30);                                    // online softmax (Milakov and Gimelshein 2018), by query
+  var largest = vec4f(-3.4e38);                                    // online softmax (Milakov and Gimelshein 2018), by query
   var total = vec4f();
   var key = 0u;
   loop {
@@ -106,7 +106,7 @@ fn compute_tile(tile: u32, lane: u32) {
 
     let before = largest;
     for (var j = 0u; j < LANES; j++) {
-      scores[j] = select(vec4f(-1e30), scores[j], vec4u(key + j) < seen);
+      scores[j] = select(vec4f(-3.4e38), scores[j], vec4u(key + j) < seen);
       largest = max(largest, scores[j]);
     }
     let keep = exp2(before - largest);

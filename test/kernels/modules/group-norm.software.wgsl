@@ -68,7 +68,7 @@ fn compute_tile(tile: u32, lane: u32) {
   let end = (sample + 1u) * uniforms.pixels;
   let step = LANES / uniforms.across;
 
-  var origin = vec4f();
+  var origin = 0.0;
   var sum = vec4f();
   var squares = vec4f();
   var count = 0.0;
@@ -78,7 +78,7 @@ fn compute_tile(tile: u32, lane: u32) {
       var part_squares = vec4f();
       for (var pixel = part; pixel < min(part + PART * step, end); pixel += step) {
         let value = input4(pixel, quad);
-        origin = select(origin, value, count == 0.0);
+        origin = select(origin, max(min(value.x, value.y), min(value.z, value.w)), count == 0.0);
         let distance = value - origin;
         part_sum += distance;
         part_squares += distance * distance;

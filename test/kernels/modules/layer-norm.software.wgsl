@@ -27,7 +27,7 @@ fn main(
   var squares = vec4f();
   for (var c = 0u; c < uniforms.quads; c++) {
     let value = vec4f(x[own + c]);
-    origin = select(origin, value.x, c == 0u);
+    origin = select(origin, max(min(value.x, value.y), min(value.z, value.w)), c == 0u);
     let distance = value - origin;
     sum += distance;
     squares += distance * distance;
