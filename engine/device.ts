@@ -170,7 +170,7 @@ export class Device {
 
   /**
    * A tensor with `data`: Float32Array becomes f32, or f16 when asked; Uint16Array is f16 bits; Uint32Array is u32.
-   * @throws ShapeError for another number of values; LimnError UPLOAD_IN_CAPTURE
+   * @throws ShapeError for another number of values; LimnError IN_CAPTURE
    */
   upload(data: Float32Array | Uint16Array | Uint32Array, shape: readonly number[], dtype?: DType, label = "upload"): Tensor {
     const type = dtype ?? (data instanceof Float32Array ? "f32" : data instanceof Uint16Array ? "f16" : "u32");
