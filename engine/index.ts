@@ -13,6 +13,27 @@ export {
   type Snippet,
   type Variant,
 } from "./kernel.ts";
+export {
+  aBigint,
+  aBoolean,
+  aFunction,
+  aNumber,
+  anAbortSignal,
+  aString,
+  aWholeNumber,
+  bytes,
+  expectKind,
+  expectKinds,
+  floats,
+  isObject,
+  type Kind,
+  listOf,
+  needed,
+  type OptionKinds,
+  oneOf,
+  record,
+  withMethods,
+} from "./option-types.ts";
 export { type MemoryCounters, sizeClass } from "./pool.ts";
 export { writeModule } from "./preamble.ts";
 export { Profiler, type Timing } from "./profiler.ts";

@@ -1,6 +1,17 @@
 /** @file Asking an adapter for a device with what limn can use of it: features, limits, tier and storage. */
 import { AdapterError } from "./errors.ts";
-import { detectTier, expectTier, matrixFeature, type Precision, storageFor, type Tier } from "./tier.ts";
+import {
+  aPositiveNumber,
+  aString,
+  expectKinds,
+  isObject,
+  type Kind,
+  listOf,
+  oneOf,
+  record,
+  withMethods,
+} from "./option-types.ts";
+import { detectTier, expectTier, matrixFeature, type Precision, storageFor, type Tier, tiers } from "./tier.ts";
 
 export interface DeviceOptions {
   /** Use this adapter; else the GPU object's high-performance one. */
@@ -19,6 +30,17 @@ export interface DeviceOptions {
   /** Milliseconds that one submission may take; default 250, on software adapters, which no system watches, any number. */
   readonly submitMillis?: number | undefined;
 }
+
+const kinds: Record<keyof DeviceOptions, Kind> = {
+  adapter: withMethods("a GPUAdapter", "requestDevice"),
+  tier: oneOf(...tiers),
+  precision: oneOf("auto", "f32", "f16"),
+  withhold: listOf(aString),
+  limits: record({}),
+  patience: aPositiveNumber,
+  hostThreads: aPositiveNumber,
+  submitMillis: aPositiveNumber,
+};
 
 /** Features that limn uses where they are there, each with its reason. */
 const wantedFeatures = [
@@ -49,8 +71,10 @@ export interface RequestedDevice {
   readonly limits: GPUSupportedLimits;
 }
 
-/** @throws AdapterError NO_ADAPTER, NO_DEVICE, TIER_UNSUPPORTED, F16_UNSUPPORTED */
+/** @throws AdapterError NO_ADAPTER, NO_DEVICE, TIER_UNSUPPORTED, F16_UNSUPPORTED; UsageError INVALID_OPTION */
 export async function requestDevice(gpu: GPU, options: DeviceOptions): Promise<RequestedDevice> {
+  expectGpu(gpu);
+  expectKinds("Device.create", options, kinds);
   const adapter = options.adapter ?? (await gpu.requestAdapter({ powerPreference: "high-performance" }));
   if (!adapter)
     throw new AdapterError("NO_ADAPTER", "no WebGPU adapter was found", {
@@ -74,6 +98,14 @@ export async function requestDevice(gpu: GPU, options: DeviceOptions): Promise<R
   });
   const hostThreads = options.hostThreads ?? platformThreads() ?? 32;
   return { gpu: device, info: adapter.info, tier, storage, hostThreads, limits: atMost(device.limits, options.limits) };
+}
+
+/** `navigator.gpu` is undefined where a browser or a page has no WebGPU. */
+function expectGpu(gpu: unknown): void {
+  if (isObject(gpu) && typeof gpu["requestAdapter"] === "function") return;
+  throw new AdapterError("NO_ADAPTER", "Device.create: there is no WebGPU here: it was given no GPU object", {
+    hint: "in a browser, use one with WebGPU and a page from https or localhost; in Node, pass create([]) of the package webgpu",
+  });
 }
 
 /** Browsers tell, and Node from 21 on. */

@@ -21,9 +21,11 @@ export { type HypernetworkFile, openHypernetwork } from "./addons/hypernetwork.t
 export type { HypernetworkUse } from "./addons/hypernetwork-requests.ts";
 export { type LoraFile, openLora } from "./addons/lora-file.ts";
 export type { LoraUse } from "./addons/lora-set.ts";
+export type { ByteFolder, ModelSource } from "./checkpoint/byte-folder.ts";
 export { BlobSource, type ByteSource, MemorySource } from "./checkpoint/byte-source.ts";
 export type { ModelConfig } from "./checkpoint/config.ts";
 export { openTensors } from "./checkpoint/open-tensors.ts";
+export { openUrl, type UrlOptions, type UrlSource } from "./checkpoint/url-source.ts";
 export { RunLog } from "./denoiser/run-log.ts";
 export type { HiresOptions } from "./hires/index.ts";
 export type { Raster } from "./image/index.ts";

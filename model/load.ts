@@ -1,6 +1,7 @@
 /** @file Opens a checkpoint: its configuration, its weights, and the modules that take them. */
 import { type Device, ModelFileError, sizeClass, type Tensor } from "../engine/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
+import { checkedModelSource, type Patience } from "./checkpoint/checked-source.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { type ModelConfig, type Prediction, readConfig } from "./checkpoint/config.ts";
 import type { Target } from "./checkpoint/load-plan.ts";
@@ -40,6 +41,8 @@ export interface LoadOptions extends StreamOptions {
 export interface OpenModel {
   readonly config: ModelConfig;
   readonly checkpoints: readonly Checkpoint[];
+  /** Whose signal ends a wait for the files. */
+  readonly patience: Patience;
   /** With `lowMemory`. */
   readonly residency: Residency | undefined;
   /** Bytes of all weights on the device. */
@@ -61,8 +64,9 @@ export interface OpenModel {
 
 export async function openModel(source: ModelSource, options: LoadOptions): Promise<OpenModel> {
   const limits = options.maxHeader === undefined ? {} : { maxHeader: options.maxHeader };
-  const file = await openModelFile(source, limits);
-  const vaeFile = options.vae && (await openVaeFile(options.vae, limits));
+  const patience: Patience = { signal: options.signal };
+  const file = await openModelFile(checkedModelSource(source, patience), limits);
+  const vaeFile = options.vae && (await openVaeFile(checkedModelSource(options.vae, patience), limits));
   const found = await readConfig(file, vaeFile ? { vae: vaeFile } : {});
   const config = options.prediction ? { ...found, prediction: options.prediction, predictionFrom: "metadata" as const } : found;
   const { device, strict = false, allowNonfinite = false, lowMemory = false } = options;
@@ -78,6 +82,7 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
   return {
     config,
     checkpoints,
+    patience,
     residency,
     get bytes() {
       return checkpoints.reduce((sum, checkpoint) => sum + checkpoint.bytes, 0);

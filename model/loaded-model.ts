@@ -8,6 +8,7 @@ import { LoraSet, type LoraUse } from "./addons/lora-set.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
 import type { ModelConfig } from "./checkpoint/config.ts";
 import { type LoadOptions, type OpenModel, openModel } from "./load.ts";
+import { expectLoadOptions } from "./load-option-kinds.ts";
 import type { Settings } from "./picture/generation.ts";
 import { type Job, type PlannedPicture, planPicture } from "./picture/job.ts";
 import { fingerprint, type PrecisionMemory } from "./precision-memory.ts";
@@ -55,6 +56,7 @@ export class LoadedModel {
 
   /** See StableDiffusion.load. What can be mended (memory that runs out, a kernel that the driver refuses) is tried again. */
   static async load(source: ModelSource, options: LoadOptions): Promise<LoadedModel> {
+    expectLoadOptions(options);
     try {
       return await LoadedModel.#loadOnce(source, options);
     } catch (error) {
@@ -102,6 +104,7 @@ export class LoadedModel {
       throw error;
     } finally {
       options.signal?.removeEventListener("abort", stop);
+      opened.patience.signal = undefined;
     }
   }
 
@@ -265,7 +268,13 @@ export class LoadedModel {
     await this.#precisions?.remember(await fingerprint(this.opened.checkpoints[0]!.file), stages);
   }
 
+  /** Until `endRun`, this signal also ends a wait for the model's files. */
+  beginRun(signal: AbortSignal | undefined): void {
+    this.opened.patience.signal = signal;
+  }
+
   endRun(): void {
+    this.opened.patience.signal = undefined;
     this.#stages?.denoiser.endRun();
   }
 

@@ -24,6 +24,7 @@ export class StableDiffusion {
   /** Its inner part, for the pictures that two models make. */
   readonly loaded: LoadedModel;
   #busy = false;
+  #freed = false;
 
   private constructor(loaded: LoadedModel) {
     this.loaded = loaded;
@@ -46,14 +47,16 @@ export class StableDiffusion {
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GenerateStep, GeneratedImage> {
     const job = newJob(this.loaded, prompt, options);
-    this.#claim();
+    const models = new Set([this, ...(options.refiner ? [options.refiner.model] : [])]);
+    this.#claim(models);
     try {
+      for (const { loaded } of models) loaded.beginRun(options.signal);
       return yield* this.#run(job);
     } catch (error) {
       // What the GPU reported first is the cause of whatever failed after it.
       throw options.signal?.aborted ? error : await this.device.causeOf(error);
     } finally {
-      this.#busy = false;
+      for (const model of models) model.#busy = false;
       this.loaded.endRun();
       if (options.refiner) this.#endRefiner(options.refiner.model);
     }
@@ -66,13 +69,21 @@ export class StableDiffusion {
   }
 
   /** One picture at a time: all of them write into the same inputs. It is refused and not queued, as a generator may be left for ever. */
-  #claim(): void {
-    if (this.#busy) {
-      throw new UsageError("MODEL_BUSY", "generate: this model is making a picture already", {
-        hint: "wait for its end, or call return() on its generator to stop it; two at once need two models",
-      });
+  #claim(models: ReadonlySet<StableDiffusion>): void {
+    for (const model of models) {
+      const who = model === this ? "this model" : "the refiner";
+      if (model.#freed)
+        throw new UsageError("MODEL_FREED", `generate: the memory of ${who} has been given back`, { hint: "load it again" });
+      if (model.#busy)
+        throw new UsageError("MODEL_BUSY", `generate: ${who} is making a picture already`, {
+          hint: "wait for its end, or call return() on its generator to stop it; two at once need two models",
+        });
+      if (model.device !== this.device)
+        throw new UsageError("REFINER_MISMATCH", "refiner: it is on another device than the model", {
+          hint: "load both with the same device",
+        });
     }
-    this.#busy = true;
+    for (const model of models) model.#busy = true;
   }
 
   async *#run(job: Job): AsyncGenerator<GenerateStep, GeneratedImage> {
@@ -154,6 +165,7 @@ export class StableDiffusion {
 
   /** Gives all memory back. */
   free(): void {
+    this.#freed = true;
     this.loaded.free();
   }
 }

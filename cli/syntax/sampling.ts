@@ -1,14 +1,13 @@
 /** @file Options of how a picture is sampled: prompt rules, noise levels, seeds. Those that most people leave alone. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../engine/errors.ts";
-import { type Compatibility, compatibilities, type NoiseSource } from "../../model/sampling/compatibility.ts";
+import { type Compatibility, compatibilities, type NoiseSource, noiseSources } from "../../model/sampling/compatibility.ts";
 import { parseSeed } from "../../model/sampling/seed.ts";
 import { emphases } from "../../model/text/emphases.ts";
 import type { PictureSettings } from "../pictures/picture-settings.ts";
 import { decimalNumber, wholeNumber } from "./numbers.ts";
 import { choice, number, type Values } from "./shared.ts";
 
-const noiseSources = ["cpu", "philox", "comfy"] as const satisfies readonly NoiseSource[];
 const programs = Object.keys(compatibilities) as Compatibility[];
 
 export function addPromptOptions(command: Command): void {

@@ -5,6 +5,7 @@
 import { type Device, ModelFileError, type Tensor } from "../../engine/index.ts";
 import { add, scale, type TorchActivation, torchActivation, torchActivations } from "../../kernels/index.ts";
 import type { ByteSource } from "../checkpoint/byte-source.ts";
+import { checkedSource } from "../checkpoint/checked-source.ts";
 import { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { UNetConfig } from "../checkpoint/config.ts";
 import { PickleDict } from "../checkpoint/pickle/objects.ts";
@@ -37,7 +38,8 @@ const activationNames: ReadonlyMap<string, TorchActivation | undefined> = new Ma
 ]);
 
 /** @throws ModelFileError NOT_A_HYPERNETWORK, HYPERNETWORK_ACTIVATION, and those of openTorch */
-export async function openHypernetwork(source: ByteSource): Promise<HypernetworkFile> {
+export async function openHypernetwork(given: ByteSource): Promise<HypernetworkFile> {
+  const source = checkedSource(given);
   const start = await source.read(0, Math.min(64, source.size));
   const file = torchForm(start) === undefined ? undefined : await openTorch(source);
   const root = file?.root;

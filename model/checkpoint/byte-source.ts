@@ -1,5 +1,7 @@
 /** @file Where a checkpoint's bytes come from. The Node file source is in cli/files/file-source.ts: `node:` stays out of here. */
 
+import { FileSystemError } from "../../engine/errors.ts";
+
 /** Bytes that can be read by range: a file, a browser `Blob`, a block of memory. */
 export interface ByteSource {
   /** Name for messages (a path, a file name). */
@@ -25,7 +27,7 @@ export function checkRange(source: ByteSource, begin: number, end: number): void
   }
 }
 
-/** A browser `Blob` or `File`; a file on disk is read by range, never as a whole. */
+/** A browser `Blob` or `File`; a file on disk is read by range, never as a whole. Its reads throw FileSystemError FS_READ. */
 export class BlobSource implements ByteSource {
   readonly name: string;
   readonly size: number;
@@ -39,7 +41,16 @@ export class BlobSource implements ByteSource {
 
   async read(begin: number, end: number): Promise<Uint8Array> {
     checkRange(this, begin, end);
-    return new Uint8Array(await this.#blob.slice(begin, end).arrayBuffer());
+    const read = this.#blob.slice(begin, end).arrayBuffer();
+    const buffer = await read.catch((cause: unknown) => {
+      // The file behind it has changed or gone, or may not be read any more.
+      throw new FileSystemError("FS_READ", `${this.name}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        hint: "choose the file again",
+        context: { file: this.name },
+        cause,
+      });
+    });
+    return new Uint8Array(buffer);
   }
 }
 

@@ -1,6 +1,6 @@
 /** @file The second pass over an enlarged picture ("hires fix"): what may be asked of it, and its latent to start from. */
 import { UsageError } from "../../engine/errors.ts";
-import type { Size } from "../image/index.ts";
+import { mostSide, type Size } from "../image/index.ts";
 import type { GenerateOptions, Settings } from "../picture/generation.ts";
 import type { PixelUpscaler } from "../upscale/index.ts";
 import { type LatentUpscaler, latentUpscaler } from "./latent-upscalers.ts";
@@ -31,7 +31,6 @@ export function expectNoInit(hires: unknown, init: unknown): void {
 
 export const defaultHiresDenoise = 0.7;
 const mostScale = 8;
-const mostSide = 16_384;
 
 export type HiresUpscaler =
   | { readonly kind: "latent"; readonly upscaler: LatentUpscaler }

@@ -14,6 +14,9 @@ export interface Size {
   readonly height: number;
 }
 
+/** Pixels of the longest side that a picture may have. */
+export const mostSide = 16_384;
+
 /** A part of a picture, in pixels. */
 export interface Box extends Size {
   readonly left: number;

@@ -8,6 +8,7 @@ import type { LoraUse } from "../addons/lora-set.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { RunLog } from "../denoiser/run-log.ts";
 import type { HiresOptions } from "../hires/index.ts";
+import { mostSide, type Size } from "../image/index.ts";
 import type { StepPreview } from "../preview/index.ts";
 import { type PlanOptions, randomSeed, type StepRule } from "../sampling/index.ts";
 import type { PromptOptions } from "../text/prompt-rules.ts";
@@ -144,14 +145,15 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
   const usual = init ? sizeFrom(init, defaults, cell) : defaults;
   const size = { width: options.width ?? usual.width, height: options.height ?? usual.height };
   for (const [name, value] of Object.entries(size)) {
-    if (!Number.isInteger(value) || value < 64 || value % cell !== 0) {
-      throw new UsageError(`INVALID_${name.toUpperCase()}`, `${name} ${value} is no multiple of ${cell} from 64 up`, {
-        hint: `the nearest that is: ${Math.max(64, Math.round(value / cell) * cell || 64)}`,
+    if (!Number.isInteger(value) || value < 64 || value > mostSide || value % cell !== 0) {
+      throw new UsageError(`INVALID_${name.toUpperCase()}`, `${name} ${value} is no multiple of ${cell} from 64 to ${mostSide}`, {
+        hint: `the nearest that is: ${Math.min(Math.max(64, Math.round(value / cell) * cell || 64), mostSide)}`,
         context: { [name]: value },
       });
     }
   }
   if (options.vaeTile !== undefined) checkTile(options.vaeTile);
+  if (options.noise) checkNoise(options.noise, size, config);
   const guidance = options.guidance ?? defaults.guidance;
   if (!Number.isFinite(guidance) || guidance < 0) {
     throw new UsageError("INVALID_GUIDANCE", `guidance ${guidance} is no number from 0 up`, {
@@ -176,6 +178,17 @@ export function settingsOf(config: ModelConfig, options: GenerateOptions): Setti
     stepRule: init?.stepRule,
     refinerAt: refiner && (refiner.at ?? defaultRefinerAt),
   };
+}
+
+/** @throws UsageError INVALID_NOISE */
+function checkNoise({ length }: Float32Array, { width, height }: Size, { vae }: ModelConfig): void {
+  const shape = [1, vae.zChannels, height / vae.factor, width / vae.factor];
+  const wanted = shape.reduce((product, side) => product * side, 1);
+  if (length === wanted) return;
+  throw new UsageError("INVALID_NOISE", `noise: it has ${length} values, a picture of ${width}x${height} takes ${wanted}`, {
+    hint: `give unit noise of the shape [${shape.join(", ")}]`,
+    context: { values: length, shape },
+  });
 }
 
 function tuningOf(options: GenerateOptions): SamplerTuning {

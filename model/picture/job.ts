@@ -12,6 +12,7 @@ import { type PromptPlans, planPrompts } from "../text/prompt-rules.ts";
 import { type GenerateOptions, type Settings, settingsOf } from "./generation.ts";
 import { prepareInit } from "./img2img.ts";
 import type { Prepared } from "./inpaint.ts";
+import { expectGenerateOptions } from "./option-kinds.ts";
 import { defaultRefinerAt } from "./refiner.ts";
 import { expectInit, type Start } from "./start.ts";
 
@@ -76,6 +77,7 @@ export function planPicture(
   /** Where this is the second pass. */
   second?: SecondPass,
 ): PlannedPicture {
+  expectGenerateOptions(prompt, options);
   const firstSeed = options.seed ?? randomSeed();
   const first = settingsOf(config, { ...options, seed: firstSeed });
   const settings: Settings = second ? { ...first, strength: second.strength, stepRule: "exact" } : first;

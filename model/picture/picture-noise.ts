@@ -1,5 +1,6 @@
 /** @file The noise of one picture, as its seed, its place in a batch and the rules of a program have it. */
 import { UsageError } from "../../engine/errors.ts";
+import { mostSide } from "../image/index.ts";
 import type { Compatibility } from "../sampling/index.ts";
 import { batchSeed, LatentNoise, type NoiseSource, rulesOf, type SamplingPlan } from "../sampling/index.ts";
 
@@ -82,9 +83,9 @@ export class PictureNoise {
 }
 
 function latentSize({ width, height }: { readonly width: number; readonly height: number }): { width: number; height: number } {
-  if ([width, height].every((side) => Number.isInteger(side) && side >= 8 && side % 8 === 0))
+  if ([width, height].every((side) => Number.isInteger(side) && side >= 8 && side <= mostSide && side % 8 === 0))
     return { width: width / 8, height: height / 8 };
-  throw new UsageError("INVALID_SEED_RESIZE", `seed resize: ${width}x${height} is no size in multiples of 8`, {
+  throw new UsageError("INVALID_SEED_RESIZE", `seed resize: ${width}x${height} is no size in multiples of 8 up to ${mostSide}`, {
     hint: "give the size that the seed is known from, such as 512x512",
     context: { width, height },
   });

@@ -4,6 +4,7 @@ export type Compatibility = "a1111" | "comfy" | "diffusers" | "compvis";
 
 /** Whose random numbers: torch on a CPU, torch on a CUDA device (A1111's "NV"), or ComfyUI's: the first draw CPU, the rest CUDA. */
 export type NoiseSource = "cpu" | "philox" | "comfy";
+export const noiseSources = ["cpu", "philox", "comfy"] as const satisfies readonly NoiseSource[];
 
 export interface CompatibilityRules {
   readonly source: NoiseSource;

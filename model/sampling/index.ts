@@ -5,6 +5,7 @@ export {
   type CompatibilityRules,
   compatibilities,
   type NoiseSource,
+  noiseSources,
   ownRules,
   rulesOf,
 } from "./compatibility.ts";
