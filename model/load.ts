@@ -1,7 +1,7 @@
 /** @file Opens a checkpoint: its configuration, its weights, and the modules that take them. */
 import { type Device, ModelFileError, sizeClass, type Tensor } from "../engine/index.ts";
 import type { ModelSource } from "./checkpoint/byte-folder.ts";
-import { checkedModelSource, type Patience } from "./checkpoint/checked-source.ts";
+import { checkedModelSource, Patience } from "./checkpoint/checked-source.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { type ModelConfig, type Prediction, readConfig } from "./checkpoint/config.ts";
 import type { Target } from "./checkpoint/load-plan.ts";
@@ -64,7 +64,7 @@ export interface OpenModel {
 
 export async function openModel(source: ModelSource, options: LoadOptions): Promise<OpenModel> {
   const limits = options.maxHeader === undefined ? {} : { maxHeader: options.maxHeader };
-  const patience: Patience = { signal: options.signal };
+  const patience = new Patience(options.signal);
   const file = await openModelFile(checkedModelSource(source, patience), limits);
   const vaeFile = options.vae && (await openVaeFile(checkedModelSource(options.vae, patience), limits));
   const found = await readConfig(file, vaeFile ? { vae: vaeFile } : {});

@@ -104,7 +104,7 @@ export class LoadedModel {
       throw error;
     } finally {
       options.signal?.removeEventListener("abort", stop);
-      opened.patience.signal = undefined;
+      opened.patience.until(undefined);
     }
   }
 
@@ -270,11 +270,11 @@ export class LoadedModel {
 
   /** Until `endRun`, this signal also ends a wait for the model's files. */
   beginRun(signal: AbortSignal | undefined): void {
-    this.opened.patience.signal = signal;
+    this.opened.patience.until(signal);
   }
 
   endRun(): void {
-    this.opened.patience.signal = undefined;
+    this.opened.patience.until(undefined);
     this.#stages?.denoiser.endRun();
   }
 

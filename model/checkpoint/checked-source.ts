@@ -3,15 +3,45 @@ import { isObject, ModelFileError, UsageError, withMethods } from "../../engine/
 import { isFolder, type ModelSource } from "./byte-folder.ts";
 import type { ByteSource } from "./byte-source.ts";
 
-/** Whose signal ends a read now: a model's source outlives the call that it is opened by. */
-export interface Patience {
-  signal: AbortSignal | undefined;
+/** How long reads are waited for: until a signal says no more. Which one changes, as a model's source outlives the call that opened it. */
+export class Patience {
+  readonly #waits = new Set<(reason: unknown) => void>();
+  #signal: AbortSignal | undefined;
+  readonly #stop = (): void => {
+    for (const end of this.#waits) end(this.#signal?.reason);
+  };
+
+  constructor(signal?: AbortSignal) {
+    this.until(signal);
+  }
+
+  /** From here on this signal ends what is waited for; undefined: nothing does. */
+  until(signal: AbortSignal | undefined): void {
+    this.#signal?.removeEventListener("abort", this.#stop);
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#stop);
+  }
+
+  /** As `await work()`, whatever the work does. */
+  async wait<T>(work: () => Promise<T>): Promise<T> {
+    this.#signal?.throwIfAborted();
+    let end: ((reason: unknown) => void) | undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      end = reject;
+      this.#waits.add(reject);
+    });
+    try {
+      return await Promise.race([work(), aborted]);
+    } finally {
+      this.#waits.delete(end!);
+    }
+  }
 }
 
 const checked = new WeakSet<ByteSource>();
 
 /** @throws UsageError INVALID_SOURCE; its reads: ModelFileError SOURCE_READ, the signal's reason, and what the source throws */
-export function checkedSource(given: ByteSource, patience?: Patience): ByteSource {
+export function checkedSource(given: ByteSource, patience = new Patience()): ByteSource {
   if (checked.has(given)) return given;
   expectSource(given);
   const { name, size } = given;
@@ -19,7 +49,7 @@ export function checkedSource(given: ByteSource, patience?: Patience): ByteSourc
     name,
     size,
     async read(begin, end, into) {
-      const bytes: unknown = await unlessAborted(async () => given.read(begin, end, into), patience?.signal);
+      const bytes: unknown = await patience.wait(async () => given.read(begin, end, into));
       if (bytes instanceof Uint8Array && bytes.length === end - begin) return bytes;
       const got = bytes instanceof Uint8Array ? `${bytes.length} bytes` : "no Uint8Array";
       throw new ModelFileError("SOURCE_READ", `${name}: its source gave ${got} for the ${end - begin} from byte ${begin} on`, {
@@ -27,10 +57,9 @@ export function checkedSource(given: ByteSource, patience?: Patience): ByteSourc
         context: { file: name, begin, end },
       });
     },
-    ...(given.unchanged && { unchanged: async () => unlessAborted(async () => given.unchanged!(), patience?.signal) }),
+    ...(given.unchanged && { unchanged: async () => patience.wait(async () => given.unchanged!()) }),
     ...(given.beside && {
-      beside: async (path: string) =>
-        checkedSource(await unlessAborted(async () => given.beside!(path), patience?.signal), patience),
+      beside: async (path: string) => checkedSource(await patience.wait(async () => given.beside!(path)), patience),
     }),
     ...(given.close && { close: async () => given.close!() }),
   };
@@ -45,8 +74,7 @@ export function checkedModelSource(given: ModelSource, patience: Patience): Mode
   const { name, files } = given;
   if (!(withMethods("", "has", "values").is(files) && typeof given.open === "function"))
     throw notASource(thing, "a folder has `files`, a Set of paths, and open(path)");
-  const open = async (path: string) =>
-    checkedSource(await unlessAborted(async () => given.open(path), patience.signal), patience);
+  const open = async (path: string) => checkedSource(await patience.wait(async () => given.open(path)), patience);
   return { name, files, open, ...(given.close && { close: async () => given.close!() }) };
 }
 
@@ -77,20 +105,4 @@ function hintFor(given: unknown): string {
   if (given instanceof ArrayBuffer) return "wrap it: new MemorySource(new Uint8Array(buffer), name)";
   if (given instanceof Uint8Array) return "wrap it: new MemorySource(bytes, name)";
   return "a source has `size`, its bytes in all, and read(begin, end); BlobSource, MemorySource and openUrl give one";
-}
-
-/** As `await work()`, but a wait that a signal can end, whatever the work does. */
-async function unlessAborted<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work();
-  signal.throwIfAborted();
-  let stop: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop);
-  });
-  try {
-    return await Promise.race([work(), aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop!);
-  }
 }
