@@ -11,8 +11,11 @@ export {
   NetworkError,
   NonFiniteError,
   OutOfMemoryError,
+  type Precision,
   ShaderError,
   ShapeError,
+  type Tensor,
+  type Tier,
   UsageError,
 } from "../engine/index.ts";
 export { bundledEmbeddings } from "./addons/bundled-embeddings.ts";
@@ -33,7 +36,11 @@ export type { LoadOptions } from "./load.ts";
 export type { GeneratedImage, GenerateOptions, GenerateStep, Settings } from "./picture/generation.ts";
 export type { InitOptions } from "./picture/img2img.ts";
 export type { InpaintOptions } from "./picture/inpaint.ts";
+export type { BatchPlace } from "./picture/picture-noise.ts";
+export type { RefinerOptions } from "./picture/refiner.ts";
 export { StableDiffusion } from "./pipeline.ts";
+export type { PrecisionMemory } from "./precision-memory.ts";
 export type { StepPreview } from "./preview/index.ts";
-export { samplers, schedules } from "./sampling/index.ts";
+export { type Compatibility, type NoiseSource, samplers, schedules } from "./sampling/index.ts";
+export type { EmbeddingSet } from "./text/embedding-set.ts";
 export { enlarge, type PixelUpscaler, plainUpscaler, type UpscaleOptions, Upscaler } from "./upscale/index.ts";
