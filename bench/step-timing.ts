@@ -14,6 +14,7 @@ export async function stepMillis(
   const once = async (steps: number): Promise<number> => {
     await device.idle();
     const begin = performance.now();
+    step.expectRuns(steps); // as a picture's steps are
     for (let i = 0; i < steps; i++) step.run();
     await device.idle();
     return (performance.now() - begin) / steps;
