@@ -98,7 +98,7 @@ export class Device {
 
   /**
    * Asks `gpu` for an adapter and a device with what limn can use of it.
-   * @throws AdapterError NO_ADAPTER, NO_DEVICE, TIER_UNSUPPORTED, F16_UNSUPPORTED
+   * @throws AdapterError NO_ADAPTER, NO_DEVICE, TIER_UNSUPPORTED, F16_UNSUPPORTED; UsageError INVALID_OPTION
    */
   static async create(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
     return new Device(gpu, await requestDevice(gpu, options), options);

@@ -33,7 +33,8 @@ export class StableDiffusion {
   /**
    * Reads a checkpoint: a file in the original layout, a shard index, or a folder (diffusers'). The pipelines of one picture
    * (`options.picture`, else one of the checkpoint's own size) compile while the weights stream in.
-   * @throws ModelFileError and its codes, FileSystemError, OutOfMemoryError, DeviceError
+   * @throws ModelFileError and its codes, FileSystemError, NetworkError, OutOfMemoryError, DeviceError, UsageError INVALID_OPTION and
+   * INVALID_SOURCE, and the signal's reason when it is aborted
    */
   static async load(source: ModelSource, options: LoadOptions): Promise<StableDiffusion> {
     return new StableDiffusion(await LoadedModel.load(source, options));

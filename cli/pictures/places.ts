@@ -51,6 +51,8 @@ export function modelsOf({ model, vae, refiner }: ModelChoice): readonly (string
 /** What a run writes, each file by one option only: what another wrote there would be lost. */
 export class OwnFiles {
   readonly #options = new Map<string, string>();
+  /** Previews looked at already, each with its models: all pictures of a run may share one. */
+  readonly #previews = new Set<string>();
 
   /** @throws FileSystemError OUTPUT_EXISTS */
   claim(option: string, output: Output | undefined): void {
@@ -66,8 +68,10 @@ export class OwnFiles {
 
   /** @throws FileSystemError those of `prepareOutput` */
   async claimPreview({ kind, file }: PreviewOptions, models: readonly (string | undefined)[]): Promise<void> {
-    if (kind !== "none" && file !== undefined)
-      this.claim("--preview-file", await prepareOutput(file, { overwrite: true, models }));
+    const seen = [file, ...models].join("\0");
+    if (kind === "none" || file === undefined || this.#previews.has(seen)) return;
+    this.claim("--preview-file", await prepareOutput(file, { overwrite: true, models }));
+    this.#previews.add(seen);
   }
 }
 

@@ -3,9 +3,8 @@
  * before it is converted. Each returns a parser for commander.
  */
 import { UsageError } from "../../engine/errors.ts";
+import { mostSide } from "../../model/image/raster.ts";
 
-/** Largest side of a picture, pixels. */
-export const maxSide = 16_384;
 const sideUnit = 8;
 /** Smallest side: the U-Net halves the latent three times. */
 const minSide = 64;
@@ -43,8 +42,8 @@ export function pictureSide(option: string): (text: string) => number {
       throw invalid(option, text, "is not a whole number of pixels", `give it without a unit: ${near(text)}`);
     if (value < minSide)
       throw invalid(option, text, `is below the smallest side, ${minSide}`, `use ${minSide} or ${minSide + sideUnit}`);
-    if (value > maxSide)
-      throw invalid(option, text, `is above the largest side, ${maxSide}`, `use ${maxSide - sideUnit} or ${maxSide}`);
+    if (value > mostSide)
+      throw invalid(option, text, `is above the largest side, ${mostSide}`, `use ${mostSide - sideUnit} or ${mostSide}`);
     if (value % sideUnit === 0) return value;
     const below = value - (value % sideUnit);
     throw invalid(option, text, `is not a multiple of ${sideUnit}`, `use ${below} or ${below + sideUnit}`);
@@ -54,7 +53,7 @@ export function pictureSide(option: string): (text: string) => number {
 /** "512px" -> "512": the number that was probably meant, as a valid side. */
 function near(text: string): string {
   const digits = Number.parseInt(text, 10);
-  if (!(digits >= minSide && digits <= maxSide)) return "512";
+  if (!(digits >= minSide && digits <= mostSide)) return "512";
   return String(Math.round(digits / sideUnit) * sideUnit);
 }
 

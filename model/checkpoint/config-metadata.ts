@@ -1,5 +1,6 @@
 /** @file What a checkpoint says about itself in its metadata: `ldm.config`, `limn.defaults`, `limn.knows`, `limn.backgrounds`. */
 import { LimnError, ModelFileError } from "../../engine/errors.ts";
+import { mostSide } from "../image/raster.ts";
 import { resolveSampler } from "../sampling/sampling-choice.ts";
 import { resolveSchedule } from "../sampling/schedule-table.ts";
 import type { Defaults } from "./config.ts";
@@ -51,8 +52,8 @@ export function readOverrides(file: SafetensorsFile): Overrides {
 
 function defaultsOf(section: Section): Partial<Defaults> {
   const found = {
-    width: section.multiple("width", pixelsPerLatent, 64, 16_384),
-    height: section.multiple("height", pixelsPerLatent, 64, 16_384),
+    width: section.multiple("width", pixelsPerLatent, 64, mostSide),
+    height: section.multiple("height", pixelsPerLatent, 64, mostSide),
     steps: section.integer("steps", 1, 1000),
     guidance: section.number("guidance", 0, 1000),
     sampler: section.known("sampler", resolveSampler),
