@@ -2,8 +2,8 @@ import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { prepareOutput, withNumber } from "../../cli/files/output.ts";
 import { explainWriteFailure } from "../../cli/files/write-failure.ts";
@@ -141,8 +141,9 @@ describe("output", () => {
       expect(await once(child, "close")).toEqual([130, null]);
 
       const written = (await prepareOutput(path, refuse)).write(picture);
-      const read = execFile("sh", ["-c", `sleep 0.2; cat '${path}' | wc -c`]);
-      expect([await written, Number((await text(read.stdout!)).trim())]).toEqual([path, picture.length]);
+      const counted = promisify(execFile)("sh", ["-c", `sleep 0.2; cat '${path}' | wc -c`]);
+      const [to, { stdout }] = await Promise.all([written, counted]);
+      expect([to, Number(stdout)]).toEqual([path, picture.length]);
     },
   );
 
