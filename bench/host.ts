@@ -3,15 +3,18 @@
  * one, whose other half a neighbour uses or not: the same work takes then twice as long, and which it was only a measurement tells.
  */
 import type { Device } from "../engine/index.ts";
+import { BareDispatches } from "./bare-dispatches.ts";
 import type { StepOptions } from "./step.ts";
 import { familyHeader, makeStepModel } from "./step-model.ts";
 import { type Spread, spread } from "./timing.ts";
 
-/** Encodings of a picture's steps, and what a fixed piece of work took right before and after them, in milliseconds. */
+/** Microseconds a dispatch of a picture's steps, and what a fixed piece of work took right before and after them, in milliseconds. */
 export interface HostRun {
   readonly micros: number;
   readonly before: number;
   readonly after: number;
+  /** Microseconds a dispatch of the yardstick, encoded next. */
+  readonly bare: number;
 }
 
 export interface HostRow {
@@ -27,6 +30,8 @@ export interface HostReport {
   /** The fixed piece of work: its best, and in the middle. */
   readonly gauge: { readonly best: number; readonly median: number };
   readonly rows: readonly HostRow[];
+  /** The yardstick, and how many times as long a step's dispatch took in the same run. */
+  readonly bare: { readonly microsPerDispatch: Spread; readonly ratio: Spread };
 }
 
 /** Steps of a picture, encoded side by side where shaders run on the host's cores. */
@@ -44,6 +49,7 @@ export async function benchHost(
   model.fill();
   model.prepare.run();
   await step.ready();
+  const bareDispatches = new BareDispatches(device.gpu, step.launches.length);
   for (let i = 0; i < 200; i++) gauge(); // V8 compiles it, more than once
   const runs: HostRun[] = [];
   // The first is not counted.
@@ -55,18 +61,21 @@ export async function benchHost(
     else for (let k = 0; k < steps; k++) step.run();
     const after = gauge();
     await device.idle();
-    if (i > 0) runs.push({ micros: device.submitter.hostMicrosPerDispatch, before, after });
+    await rest();
+    const bare = bareDispatches.encode(steps);
+    if (i > 0) runs.push({ micros: device.submitter.hostMicrosPerDispatch, before, after, bare });
     device.counters.replayMicros.length = 0;
   }
   const dispatches = step.launches.length;
   model.free();
-  const report = { dispatches, ...byState(runs, dispatches) };
+  bareDispatches.destroy();
+  const report = { dispatches, ...byState(runs, dispatches), bare: besideBare(runs) };
   for (const line of describeHost(report)) log(line);
   return report;
 }
 
 /** Runs sorted by what the gauge told. */
-export function byState(runs: readonly HostRun[], dispatches: number): Omit<HostReport, "dispatches"> {
+export function byState(runs: readonly HostRun[], dispatches: number): Pick<HostReport, "gauge" | "rows"> {
   const times = runs.flatMap(({ before, after }) => [before, after]);
   const best = Math.min(...times);
   const stateOf = ({ before, after }: HostRun): HostRow["name"] => {
@@ -80,6 +89,14 @@ export function byState(runs: readonly HostRun[], dispatches: number): Omit<Host
     return [{ name, ms, microsPerDispatch: spread(micros) }];
   });
   return { gauge: { best, median: spread(times).median }, rows };
+}
+
+/** A ratio for each run by itself: what its moment does to one time, it does to the other. */
+export function besideBare(runs: readonly HostRun[]): HostReport["bare"] {
+  return {
+    microsPerDispatch: spread(runs.map(({ bare }) => bare)),
+    ratio: spread(runs.map(({ micros, bare }) => micros / bare)),
+  };
 }
 
 /** Milliseconds of ten sums side by side: more than half a core computes at a time, so that it is felt when the other half is taken. */
@@ -109,13 +126,18 @@ function rest(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 15));
 }
 
-function describeHost({ dispatches, gauge, rows }: HostReport): string[] {
-  const count = rows.reduce((sum, { ms }) => sum + ms.runs, 0);
+function describeHost({ dispatches, gauge, rows, bare }: HostReport): string[] {
+  const count = bare.ratio.runs;
   return [
     `${dispatches} dispatches a step; ${steps} steps encoded, ${count} times; a gauge beside them ${gauge.best.toFixed(2)} ms at best, ${gauge.median.toFixed(2)} in the middle`,
     ...rows.map(
-      ({ name, microsPerDispatch: { median, p10, p90, runs } }) =>
-        `  core ${name.padEnd(8)}  ${String(runs).padStart(4)} times  ${median.toFixed(2)} us a dispatch (${p10.toFixed(2)}..${p90.toFixed(2)})`,
+      ({ name, microsPerDispatch }) =>
+        `  core ${name.padEnd(8)}  ${String(microsPerDispatch.runs).padStart(4)} times  ${describe(microsPerDispatch)} us a dispatch`,
     ),
+    `  ${describe(bare.ratio)} times as long as a bare dispatch of three buffers, which took ${describe(bare.microsPerDispatch)} us`,
   ];
+}
+
+function describe({ median, p10, p90 }: Spread): string {
+  return `${median.toFixed(2)} (${p10.toFixed(2)}..${p90.toFixed(2)})`;
 }
