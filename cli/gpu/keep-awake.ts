@@ -4,7 +4,7 @@
  * microseconds, sometimes a millisecond). Threads of the lowest priority keep them turning while the GPU is awaited.
  */
 import { readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, cpus } from "node:os";
 import { Worker } from "node:worker_threads";
 import { gpuWaits } from "../../engine/wait.ts";
 import { packageRoot } from "../package-root.ts";
@@ -30,6 +30,28 @@ export function fallAsleep({ platform, count, cpuinfo, quotas }: Cores): boolean
   return platform === "linux" && virtual && count > 1 && count <= mostCores && !rationed;
 }
 
+/** Processor time until now, in milliseconds: of all cores, what they were busy for, and what of it was this process. */
+export interface ProcessorTimes {
+  readonly total: number;
+  readonly busy: number;
+  readonly own: number;
+}
+
+/** What other processes took of all cores between two moments, 0 to 1. */
+export function shareOfOthers(before: ProcessorTimes, after: ProcessorTimes): number {
+  const total = after.total - before.total;
+  const others = after.busy - before.busy - (after.own - before.own);
+  return total > 0 ? Math.max(0, others / total) : 0;
+}
+
+/**
+ * Where others take more than this, cores are awake without our help. The threads would do harm there: a process that exits waits for all
+ * of its threads, and to end they need a few milliseconds of processor time, which with the lowest priority took up to 4 s.
+ */
+const busy = 0.25;
+/** How long the others are looked at. */
+const watchMillis = 200;
+
 let kept = false;
 
 /** For a software adapter, once a process; LIMN_KEEP_AWAKE=0 leaves it. */
@@ -39,12 +61,31 @@ export function keepAwake(): void {
   kept = true;
   const cores = thisMachine();
   if (!fallAsleep(cores)) return;
+  const before = processorTimes();
+  const start = (): void => {
+    if (shareOfOthers(before, processorTimes()) <= busy) startThreads(cores.count);
+  };
+  setTimeout(start, watchMillis).unref();
+}
+
+function startThreads(count: number): void {
   const thread = new URL("dist/cli/gpu/awake-thread.js", packageRoot);
-  for (let i = 0; i < cores.count; i++) {
+  for (let i = 0; i < count; i++) {
     const worker = new Worker(thread, { workerData: gpuWaits, stdout: true, stderr: true });
     worker.on("error", () => {}); // no more than a hurry that didn't come
     worker.unref();
   }
+}
+
+function processorTimes(): ProcessorTimes {
+  const { user, system } = process.cpuUsage();
+  const times = { total: 0, busy: 0, own: (user + system) / 1000 };
+  for (const { times: core } of cpus()) {
+    const busy = core.user + core.nice + core.sys + core.irq;
+    times.busy += busy;
+    times.total += busy + core.idle;
+  }
+  return times;
 }
 
 function thisMachine(): Cores {

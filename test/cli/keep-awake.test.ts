@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
-import { fallAsleep } from "../../cli/gpu/keep-awake.ts";
+import { fallAsleep, shareOfOthers } from "../../cli/gpu/keep-awake.ts";
 import { gpuWaits, waitFor } from "../../engine/wait.ts";
 import { skipped } from "../skip.ts";
 
@@ -27,6 +27,19 @@ describe("fallAsleep", () => {
     ["on other systems", { platform: "darwin" }],
   ])("is false %s", (_, difference) => {
     expect(fallAsleep({ ...virtual, ...difference })).toBe(false);
+  });
+});
+
+describe("shareOfOthers", () => {
+  const before = { total: 1000, busy: 500, own: 100 };
+
+  it.each([
+    ["nobody else", { total: 1400, busy: 700, own: 300 }, 0],
+    ["one of two cores", { total: 1400, busy: 900, own: 300 }, 0.5],
+    ["less than the clock tells apart", { total: 1400, busy: 690, own: 300 }, 0],
+    ["no time went by", before, 0],
+  ])("%s", (_, after, share) => {
+    expect(shareOfOthers(before, after)).toBe(share);
   });
 });
 
