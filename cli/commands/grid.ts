@@ -1,9 +1,10 @@
 /** @file `limn grid`: many pictures that differ in one to three options, on one sheet with labels. */
-import { mkdir, readFile, rm, rmdir } from "node:fs/promises";
+import { readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FileSystemError } from "../../engine/errors.ts";
 import type { Raster } from "../../model/image/index.ts";
 import { ClipTokenizer } from "../../tokenizer/index.ts";
+import { makeFolders } from "../files/make-folders.ts";
 import { type Output, prepareOutput } from "../files/output.ts";
 import { explainWriteFailure } from "../files/write-failure.ts";
 import { type Axis, parseAxis } from "../grid/axis.ts";
@@ -206,7 +207,7 @@ function cellPlace(folder: string, { place, labels }: Cell): Promise<Output> {
 
 async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") {
       throw new FileSystemError("OUTPUT_FOLDER", `--cells: ${folder} is a file, not a folder`, { hint: "choose another folder" });

@@ -1,7 +1,8 @@
 /** @file Small JSON files in the user's cache folder. Nothing in them is worth failing for: what can't be read or written is found out again. */
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { makeFolders } from "./make-folders.ts";
 
 function pathOf(name: string): string {
   return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "limn", name);
@@ -25,7 +26,7 @@ export async function writeUserCache(
 ): Promise<void> {
   try {
     const path = pathOf(name);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     await writeFile(`${path}.tmp-${process.pid}`, JSON.stringify(Object.fromEntries(entries.slice(-most))));
     await rename(`${path}.tmp-${process.pid}`, path);
   } catch {
