@@ -1,6 +1,7 @@
 /**
- * @file `bench host`: what encoding a denoising step costs the host, beside the state of its core. A virtual core is often half of a real
- * one, whose other half a neighbour uses or not: the same work takes then twice as long, and which it was only a measurement tells.
+ * @file `bench host`: what encoding a denoising step costs the host, beside the state of its core and what bare dispatches cost in the same
+ * moment. A virtual core is often half of a real one, whose other half a neighbour uses or not: the same work takes then twice as long,
+ * and which it was only a measurement tells.
  */
 import type { Device } from "../engine/index.ts";
 import { BareDispatches } from "./bare-dispatches.ts";

@@ -48,7 +48,7 @@ export function shareOfOthers(before: ProcessorTimes, after: ProcessorTimes): nu
  * Where others take more than this, cores are awake without our help. The threads would do harm there: a process that exits waits for all
  * of its threads, and to end they need a few milliseconds of processor time, which with the lowest priority took up to 4 s.
  */
-const busy = 0.25;
+const mostOfOthers = 0.25;
 /** How long the others are looked at. */
 const watchMillis = 200;
 
@@ -63,7 +63,7 @@ export function keepAwake(): void {
   if (!fallAsleep(cores)) return;
   const before = processorTimes();
   const start = (): void => {
-    if (shareOfOthers(before, processorTimes()) <= busy) startThreads(cores.count);
+    if (shareOfOthers(before, processorTimes()) <= mostOfOthers) startThreads(cores.count);
   };
   setTimeout(start, watchMillis).unref();
 }
@@ -81,9 +81,9 @@ function processorTimes(): ProcessorTimes {
   const { user, system } = process.cpuUsage();
   const times = { total: 0, busy: 0, own: (user + system) / 1000 };
   for (const { times: core } of cpus()) {
-    const busy = core.user + core.nice + core.sys + core.irq;
-    times.busy += busy;
-    times.total += busy + core.idle;
+    const working = core.user + core.nice + core.sys + core.irq;
+    times.busy += working;
+    times.total += working + core.idle;
   }
   return times;
 }
