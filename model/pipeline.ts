@@ -101,7 +101,7 @@ export class StableDiffusion {
     const last = job.hires?.job ?? job;
     try {
       const denoised = clock();
-      const pixels = await loaded.mending(last, () => decode(loaded, last, latent));
+      const { pixels, vaeTile } = await loaded.mending(last, () => decode(loaded, last, latent));
       const picture = finished(pixels, last.settings, job.prepared);
       const values = await loaded.mending(last, () => latent.read());
       const planes = toNCHW(values, ...loaded.latentSize(last.settings));
@@ -114,6 +114,7 @@ export class StableDiffusion {
         latent: planes,
         settings,
         hires: job.hires?.job.settings,
+        vaeTile,
         loras,
         hypernetworks,
         embeddings: embeddingsIn(job.prompts),

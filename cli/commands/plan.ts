@@ -34,7 +34,7 @@ export async function run(options: PlanOptions): Promise<void> {
 function json(plan: MemoryPlan, adapter: string, memory: number | undefined, batch: number): string {
   const { config, ...rest } = plan;
   const { family, variant, prediction } = config;
-  return `${JSON.stringify({ adapter, family, variant, prediction, batch, memory: memory ?? null, ...rest, problem: plan.problem ?? null })}\n`;
+  return `${JSON.stringify({ adapter, family, variant, prediction, batch, memory: memory ?? null, ...rest, vaeTile: plan.vaeTile ?? null, problem: plan.problem ?? null })}\n`;
 }
 
 function text(plan: MemoryPlan, adapter: string, memory: number | undefined, batch: number): string {
@@ -51,6 +51,7 @@ function text(plan: MemoryPlan, adapter: string, memory: number | undefined, bat
     const more = [size(phase.largestTensorBytes).padStart(16), String(phase.dispatches).padStart(12)];
     lines.push(`  ${phaseWords[phase.phase].padEnd(12)}${[...columns, ...more].join(" ")}`);
   }
+  if (plan.vaeTile !== undefined) lines.push(`the VAE works in tiles of ${plan.vaeTile}x${plan.vaeTile} pixels`);
   const splits = phases.flatMap(({ phase, splits }) => splits.map((split) => ({ phase, ...split })));
   if (splits.length > 0) lines.push("larger than a binding, so maps go in bands of rows, weights in parts");
   for (const { phase, kind, label, bytes, bands, count } of splits) {

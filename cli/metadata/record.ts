@@ -67,7 +67,7 @@ export function recordPicture({ options, image, index, variant, files, machine }
       height: image.settings.height,
       ...prompting(options),
       tiling: options.tiling,
-      vaeTile: options.vaeTile,
+      vaeTile: options.vaeTile ?? image.vaeTile, // an adapter with more room would make another picture
       vaePrecision: options.vaePrecision === "auto" ? undefined : options.vaePrecision,
       ...(options.hires ? secondPass(options.hires, image) : {}),
       ...("init" in options ? starting(options, image) : {}),

@@ -1,13 +1,25 @@
 /** @file latent -> image. */
 import type { Tensor } from "../../engine/index.ts";
 import type { LoadedModel } from "../loaded-model.ts";
+import { tilesWarning, usualTile } from "../vae/tiles.ts";
 import type { Job } from "./job.ts";
 
-/** latent -> image, RGBA bytes. */
-export async function decode(loaded: LoadedModel, job: Job, latent: Tensor): Promise<Uint8Array> {
+export interface Decoded {
+  /** RGBA bytes [H, W, 4]. */
+  readonly pixels: Uint8Array;
+  /** Side of the VAE's tiles; undefined: the whole at once. */
+  readonly vaeTile: number | undefined;
+}
+
+/** latent -> image. */
+export async function decode(loaded: LoadedModel, job: Job, latent: Tensor): Promise<Decoded> {
   job.options.signal?.throwIfAborted();
   const stages = loaded.stagesFor(job);
   const pixels = await stages.decode.run(latent); //                                             [H, W, 4]
   await stages.expectFinite("vae");
-  return pixels;
+  const { tile } = stages.decode;
+  const asked = job.options.vaeTile ?? (loaded.residency && usualTile);
+  const warning = tile !== undefined && tile !== asked && tilesWarning(tile);
+  if (warning && !job.warnings.includes(warning)) job.warnings.push(warning);
+  return { pixels, vaeTile: tile };
 }

@@ -107,6 +107,8 @@ export interface GeneratedImage {
   readonly settings: Settings;
   /** Of the second pass, if there was one; the picture has its size. */
   readonly hires?: Settings | undefined;
+  /** Side of the tiles that the VAE decoded in, asked for or not; undefined: the whole at once. */
+  readonly vaeTile?: number | undefined;
   /** What was merged into the weights: `loras`, and those of the prompt's tags. */
   readonly loras: readonly LoraUse[];
   /** What changed the attentions: `hypernetworks`, and those of the prompt's tags. */

@@ -44,7 +44,7 @@ async function enlarged(
     const larger = interpolate(await latent.read(), cells({ width, height }), cells(target.enlarged), upscaler.upscaler.how);
     return cutLatent(larger, target, factor);
   }
-  const data = await decode(loaded, first, latent);
+  const { pixels: data } = await decode(loaded, first, latent);
   const picture = await enlarge({ width, height, channels: 4, data }, target.enlarged, upscaler.upscaler);
   loaded.noteTaken();
   const larger = await encodePicture(loaded, job, picture);

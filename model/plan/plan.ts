@@ -52,6 +52,8 @@ export interface MemoryPlan {
   readonly precision: "f32" | "f16";
   readonly maxBindingBytes: number;
   readonly maxBufferBytes: number;
+  /** Side of the VAE's tiles in pixels; undefined: the whole at once. */
+  readonly vaeTile?: number | undefined;
   /** Empty where `problem` kept the work from being recorded. */
   readonly phases: readonly PhasePlan[];
   readonly weightBytes: number;
@@ -123,6 +125,7 @@ export async function planModel(
     const tooMuch = memory !== undefined && totalBytes > memory;
     return {
       ...known,
+      vaeTile: stages.decode.tile,
       phases,
       weightBytes: sum(phases.map(({ weightBytes }) => weightBytes)),
       activationBytes,

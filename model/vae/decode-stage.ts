@@ -55,6 +55,11 @@ export class DecodeStage {
     return [...this.#recordings.values()].map(({ latent }) => latent);
   }
 
+  /** Side of a tile in pixels; undefined where the picture is decoded as a whole. */
+  get tile(): number | undefined {
+    return this.#tiling?.tile;
+  }
+
   /** Tiles of a picture: 1 where it is decoded as a whole. */
   get tiles(): number {
     return this.#tiling ? tilesOf(this.#map(this.#tiling), this.#tiling).length : 1;

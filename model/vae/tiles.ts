@@ -27,6 +27,11 @@ export function fallbackTilings({ width, height }: Size): VaeTiling[] {
   return [usualTile, usualTile / 2, usualTile / 4].filter((tile) => tile < Math.max(width, height)).map(tilingOf);
 }
 
+/** What to tell where nobody asked for tiles. */
+export function tilesWarning(tile: number): string {
+  return `the whole picture is too much for the VAE on this adapter: it works in tiles of ${tile} pixels, whose colours may differ a little`;
+}
+
 /** What not even bands of rows could make fit. */
 export function isTooLarge(error: unknown): boolean {
   return error instanceof LimnError && ["BINDING_TOO_LARGE", "GPU_BUFFER_TOO_LARGE"].includes(error.code);

@@ -1,8 +1,14 @@
 /** @file VAE in tiles: ComfyUI's places and weights, and pictures that hardly differ from those decoded whole. */
 import { describe, expect, test } from "vitest";
+import { openFile } from "../../cli/files/file-source.ts";
+import { recordPicture } from "../../cli/metadata/record.ts";
+import { parseArguments } from "../../cli/syntax/arguments.ts";
+import type { Txt2imgOptions } from "../../cli/syntax/options.ts";
 import type { GeneratedImage } from "../../model/index.ts";
-import { checkTile, TileBlend, tilesOf, tilingOf } from "../../model/vae/tiles.ts";
-import { createDevice, loadSmall, picture } from "../reliability/picture.ts";
+import { planModel } from "../../model/plan/plan.ts";
+import { checkTile, TileBlend, tilesOf, tilesWarning, tilingOf } from "../../model/vae/tiles.ts";
+import { createDevice, embeddedModel, loadSmall, picture } from "../reliability/picture.ts";
+import { gpuLike } from "./capabilities.ts";
 import { psnr } from "./psnr.ts";
 
 describe("tiles", () => {
@@ -82,5 +88,37 @@ describe("a picture of the embedded model", () => {
     expect(tiled.bytes).toBeLessThan(0.8 * whole.bytes);
     expect(psnr(tiled.first.pixels, whole.first.pixels)).toBeGreaterThan(25);
     expect(psnr(tiled.again.pixels, whole.again.pixels)).toBeGreaterThan(25);
+  });
+
+  test("that is too much for the adapter as a whole is decoded in tiles, told and kept; asked for, nothing is said", async () => {
+    // What the VAE's attention reads, 16x24 tokens of 128 channels, is more than such a binding holds; of 16x16 it is not.
+    const device = await createDevice({ precision: "f32", limits: { maxStorageBufferBindingSize: 160 * 1024 } });
+    const model = await loadSmall(device);
+    const fallen = await picture(model, size);
+    const asked = await picture(model, { ...size, vaeTile: 128 });
+    device.close();
+    expect([fallen.vaeTile, asked.vaeTile]).toEqual([128, 128]);
+    expect(fallen.warnings).toEqual([tilesWarning(128)]);
+    expect(asked.warnings).toEqual([]);
+    expect(fallen.pixels).toEqual(asked.pixels);
+    const { options } = parseArguments(["a red fox"], "1.2.3") as { options: Txt2imgOptions };
+    const machine = { tier: "software", precision: "f32", adapter: "" };
+    const recipe = recordPicture({
+      options,
+      image: fallen,
+      index: 0,
+      variant: "base",
+      files: { model: undefined, vae: undefined },
+      machine,
+    });
+    expect(recipe.settings.vaeTile).toBe(128);
+    const source = await openFile(embeddedModel);
+    const plan = await planModel(source, gpuLike({ maxStorageBufferBindingSize: 160 * 1024 }), {
+      tier: "f32",
+      precision: "f32",
+      size,
+    });
+    await source.close();
+    expect(plan.vaeTile).toBe(128);
   });
 });
