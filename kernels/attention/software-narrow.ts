@@ -66,7 +66,7 @@ export const attentionSoftwareNarrow = defineKernel({
       }
 
       var sums: array<vec4f, ROWS>;
-      var largest = vec4f(-3.4e38);                                    // online softmax (Milakov and Gimelshein 2018), by query
+      var largest = vec4f(-3.4e38);                                  // online softmax (Milakov and Gimelshein 2018), by query
       var total = vec4f();
       var key = 0u;
       loop {

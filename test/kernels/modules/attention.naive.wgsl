@@ -27,7 +27,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid:
   let seen = select(uniforms.keys, row % uniforms.queries + 1u, uniforms.causal != 0u);
   let q_at = row * uniforms.q_width + uniforms.q_column + head * dims;
 
-  var largest = -3.4e38;                                           // of the scores so far
+  var largest = -3.4e38;                                         // of the scores so far
   var total = 0.0;                                               // sum of exp(score - largest)
   var sums: array<f32, COLUMNS>;                                 // the same, weighted with v
   for (var key = 0u; key < seen; key++) {

@@ -78,7 +78,7 @@ fn compute_tile(tile: u32, lane: u32) {
   }
 
   var sums: array<vec4f, ROWS>;
-  var largest = vec4f(-3.4e38);                                    // online softmax (Milakov and Gimelshein 2018), by query
+  var largest = vec4f(-3.4e38);                                  // online softmax (Milakov and Gimelshein 2018), by query
   var total = vec4f();
   var key = 0u;
   loop {

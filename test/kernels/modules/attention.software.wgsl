@@ -90,7 +90,7 @@ fn compute_tile(tile: u32, lane: u32) {
   let seen = select(vec2u(uniforms.keys), query + 1u, vec2<bool>(causal));
   let end = select(uniforms.keys, min(uniforms.keys, first + QUERIES), causal);
 
-  var largest = vec2f(-3.4e38);                                    // online softmax (Milakov and Gimelshein 2018), by query
+  var largest = vec2f(-3.4e38);                                  // online softmax (Milakov and Gimelshein 2018), by query
   var total = vec2f();
   var key = 0u;
   loop {

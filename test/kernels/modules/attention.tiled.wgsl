@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let k_at = sample * uniforms.keys * uniforms.k_width + uniforms.k_column + head * dims;
   let v_at = sample * uniforms.keys * uniforms.v_width + uniforms.v_column + head * dims;
 
-  var largest = vec4f(-3.4e38);                                    // online softmax (Milakov and Gimelshein 2018), by query
+  var largest = vec4f(-3.4e38);                                  // online softmax (Milakov and Gimelshein 2018), by query
   var total = vec4f();                                           // of this lane's keys only
   var sums: array<array<vec4f, COLUMNS>, 4>;                     // [query][column]
   for (var key = 0u; key < end; key += KEYS) {
