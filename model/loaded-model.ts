@@ -108,9 +108,14 @@ export class LoadedModel {
     }
   }
 
+  /** Side of the VAE's tiles for a picture that asks for none: with little memory the usual one. */
+  get tileUnlessGiven(): number | undefined {
+    return this.residency && usualTile;
+  }
+
   /** What is recorded for a picture of this size; that of another size is given up. */
   stagesFor({ size }: Pick<PlannedPicture, "size">): Stages {
-    const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile ?? (this.residency && usualTile) };
+    const wanted = { ...size, vaeTile: size.vaeTile ?? this.#vaeTile ?? this.tileUnlessGiven };
     if (this.#stages && !this.#stages.fits(wanted)) {
       this.dropStages();
       this.device.trim(); // inputs of another size would lie beside the new ones

@@ -1,7 +1,7 @@
 /** @file latent -> image. */
 import type { Tensor } from "../../engine/index.ts";
 import type { LoadedModel } from "../loaded-model.ts";
-import { tilesWarning, usualTile } from "../vae/tiles.ts";
+import { tilesWarning } from "../vae/tiles.ts";
 import type { Job } from "./job.ts";
 
 export interface Decoded {
@@ -18,8 +18,9 @@ export async function decode(loaded: LoadedModel, job: Job, latent: Tensor): Pro
   const pixels = await stages.decode.run(latent); //                                             [H, W, 4]
   await stages.expectFinite("vae");
   const { tile } = stages.decode;
-  const asked = job.options.vaeTile ?? (loaded.residency && usualTile);
-  const warning = tile !== undefined && tile !== asked && tilesWarning(tile);
-  if (warning && !job.warnings.includes(warning)) job.warnings.push(warning);
+  if (tile !== undefined && tile !== (job.size.vaeTile ?? loaded.tileUnlessGiven)) {
+    const warning = tilesWarning(tile);
+    if (!job.warnings.includes(warning)) job.warnings.push(warning); // two passes tell it once
+  }
   return { pixels, vaeTile: tile };
 }
